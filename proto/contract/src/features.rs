@@ -1,0 +1,63 @@
+//! What the extractor makes of one recording.
+
+use crate::mel::Mel;
+
+/// What the audio turned out to be.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AudioInfo {
+    /// Short name of the codec, such as `mp3` or `pcm_s16le`.
+    pub codec: String,
+    /// Native sample rate in Hz.
+    pub sample_rate_hz: u32,
+    /// Number of channels.
+    pub channels: u16,
+    /// Decoded length in seconds.
+    pub duration_s: f64,
+    /// SHA-256 of the file in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The features of one recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// What the audio turned out to be.
+    pub audio: AudioInfo,
+    /// The spectrogram, stored as the spec says.
+    pub mel: Mel,
+    /// One value for each of the spec's columns; none where it cannot be known.
+    pub tabular: Vec<Option<f64>>,
+    /// What was odd but usable.
+    pub warnings: Vec<Warning>,
+}
+
+/// What was odd but usable about a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// Shorter than one analysis frame.
+    TooShort,
+    /// Digital silence.
+    NoSpeech,
+    /// Many samples stand at the greatest value.
+    Clipped,
+    /// The file ends before its header says.
+    Truncated,
+    /// NaN or infinite samples were taken as 0.
+    NonFinite,
+    /// Parts that could not be decoded were left out.
+    Damaged,
+}
+
+impl Warning {
+    /// Stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::NoSpeech => "no_speech",
+            Self::Clipped => "clipped",
+            Self::Truncated => "truncated",
+            Self::NonFinite => "non_finite",
+            Self::Damaged => "damaged",
+        }
+    }
+}
