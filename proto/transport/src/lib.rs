@@ -1,1 +1,22 @@
+//! Store and Queue: the two ways in which voxage processes reach each other.
 //!
+//! The store is the truth, the queue only delivers. Every backend passes the suite in
+//! `conformance.rs` unchanged. This crate moves bytes; it does not know what is in them.
+
+#[cfg(test)]
+mod conformance;
+mod dir;
+mod error;
+mod in_process;
+mod queue;
+pub mod source;
+mod store;
+
+pub use dir::Dir;
+pub use error::Error;
+pub use in_process::{DeadLetter, InProcess};
+pub use queue::{Deliveries, Delivery, Queue};
+pub use store::{Listing, ObjectMeta, Put, Store, StoreExt};
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

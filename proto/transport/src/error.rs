@@ -1,0 +1,60 @@
+//! What can go wrong on the way to a store or a queue.
+
+use std::io;
+
+use voxage_contract::Kind;
+
+/// A failed store or queue call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such object.
+    #[error("{0}: there is no such object")]
+    NotFound(String),
+    /// The key does not name an object.
+    #[error("'{0}' is not a key: keys are relative, without empty, '.' or '..' segments")]
+    BadKey(String),
+    /// The range leaves the object.
+    #[error("{key}: range {start}..{end} leaves the object")]
+    BadRange {
+        /// The object.
+        key: String,
+        /// First byte asked for.
+        start: u64,
+        /// One past the last byte asked for.
+        end: u64,
+    },
+    /// The operating system said no.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, on what.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A task of the runtime was lost.
+    #[error("background work was lost: {0}")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        use io::ErrorKind as E;
+        match self {
+            Self::NotFound(_) => Kind::Permanent,
+            Self::Io { source, .. } => match source.kind() {
+                E::PermissionDenied
+                | E::ReadOnlyFilesystem
+                | E::NotADirectory
+                | E::IsADirectory => Kind::Permanent,
+                _ => Kind::Transient,
+            },
+            Self::BadKey(_) | Self::BadRange { .. } | Self::Lost(_) => Kind::Bug,
+        }
+    }
+
+    pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+}

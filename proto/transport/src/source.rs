@@ -1,0 +1,130 @@
+//! Where audio is read from: a root named by a URI, and relative paths under it.
+//!
+//! Always holds: a path cannot lead outside its root. Roots are `file://` followed by
+//! an absolute path as it is, without percent-encoding, ending in '/'.
+
+use std::fs::File;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// What a source is before it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Changes whenever its content does.
+    pub etag: String,
+}
+
+/// The URI of a directory that holds audio.
+///
+/// # Errors
+/// If it is not there, is no directory, or its path is no text.
+pub fn root_uri(directory: &Path) -> io::Result<String> {
+    let absolute = directory.canonicalize()?;
+    if !absolute.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let text = absolute.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+    Ok(format!("file://{}/", text.trim_end_matches('/')))
+}
+
+/// A path as a manifest has it, made relative to the root; none if it leaves the root.
+#[must_use]
+pub fn relative(root: &str, path: &str) -> Option<String> {
+    let root = root.strip_prefix("file://")?;
+    let inside = if path.starts_with('/') { path.strip_prefix(root)? } else { path };
+    let mut parts = Vec::new();
+    for component in Path::new(inside).components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                parts.pop()?;
+            }
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    (!parts.is_empty() && !inside.contains('\0')).then(|| parts.join("/"))
+}
+
+/// Size and etag of a source.
+///
+/// # Errors
+/// As the file system says; a directory is not a source.
+pub fn stat(root: &str, path: &str) -> io::Result<Stat> {
+    let metadata = std::fs::metadata(locate(root, path)?)?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Stat {
+        size_bytes: metadata.len(),
+        etag: format!("{:x}-{:x}", modified.as_nanos(), metadata.len()),
+    })
+}
+
+/// Opens a source.
+///
+/// # Errors
+/// As the file system says.
+pub fn open(root: &str, path: &str) -> io::Result<File> {
+    File::open(locate(root, path)?)
+}
+
+fn locate(root: &str, path: &str) -> io::Result<PathBuf> {
+    let inside = relative(root, path).filter(|_| !path.starts_with('/')).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its audio root")
+    })?;
+    let folder = root.strip_prefix("file://").ok_or(io::ErrorKind::Unsupported)?;
+    Ok(Path::new(folder).join(inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_under_their_root() {
+        let root = "file:///data/audio/";
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(relative(root, path).as_deref(), expected, "{path}");
+        };
+        check("a.wav", Some("a.wav"));
+        check("./x//é ñ.WAV", Some("x/é ñ.WAV"));
+        check("x/../a.wav", Some("a.wav"));
+        check("/data/audio/a.wav", Some("a.wav"));
+        check("/data/audiobook/a.wav", None);
+        check("../a.wav", None);
+        check("x/../../a.wav", None);
+        check("/etc/passwd", None);
+        check("", None);
+        check(".", None);
+        check("a\0b", None);
+    }
+
+    #[test]
+    fn opening_obeys_the_root_too() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.wav"), b"abc").unwrap();
+        let root = root_uri(folder.path()).unwrap();
+        assert_eq!(stat(&root, "a.wav").unwrap().size_bytes, 3);
+        assert!(open(&root, "a.wav").is_ok());
+        let outside = open(&root, "../a.wav").unwrap_err();
+        assert_eq!(outside.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(stat(&root, "b.wav").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_etag_follows_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, file) = (root_uri(folder.path()).unwrap(), folder.path().join("a"));
+        std::fs::write(&file, b"one").unwrap();
+        let first = stat(&root, "a").unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        std::fs::write(&file, b"two").unwrap();
+        File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
+        assert_ne!(stat(&root, "a").unwrap(), first);
+    }
+}
