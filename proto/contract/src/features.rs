@@ -48,16 +48,24 @@ pub enum Warning {
 }
 
 impl Warning {
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::TooShort, "too_short"),
+        (Self::NoSpeech, "no_speech"),
+        (Self::Clipped, "clipped"),
+        (Self::Truncated, "truncated"),
+        (Self::NonFinite, "non_finite"),
+        (Self::Damaged, "damaged"),
+    ];
+
     /// Stable code.
     #[must_use]
     pub fn code(self) -> &'static str {
-        match self {
-            Self::TooShort => "too_short",
-            Self::NoSpeech => "no_speech",
-            Self::Clipped => "clipped",
-            Self::Truncated => "truncated",
-            Self::NonFinite => "non_finite",
-            Self::Damaged => "damaged",
-        }
+        Self::ALL.iter().find(|(warning, _)| *warning == self).map_or("", |(_, code)| code)
+    }
+
+    /// The warning with a code, if it is one of the extractor's.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == code).map(|(warning, _)| *warning)
     }
 }

@@ -38,6 +38,54 @@ impl Reject {
     }
 }
 
+impl Gender {
+    /// As shards and tables have it; none if it was not given.
+    #[must_use]
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Unspecified => None,
+            Self::Female => Some("female"),
+            Self::Male => Some("male"),
+        }
+    }
+
+    /// Reads the usual spellings, in any case; `famale` is one of the original data set.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_lowercase().as_str() {
+            "" => Some(Self::Unspecified),
+            "female" | "famale" | "f" | "woman" | "w" => Some(Self::Female),
+            "male" | "m" | "man" => Some(Self::Male),
+            _ => None,
+        }
+    }
+}
+
+impl Split {
+    /// As shards and tables have it; none if it was not given.
+    #[must_use]
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Unspecified => None,
+            Self::Train => Some("train"),
+            Self::Validation => Some("validation"),
+            Self::Test => Some("test"),
+        }
+    }
+
+    /// Reads the usual spellings, in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_lowercase().as_str() {
+            "" => Some(Self::Unspecified),
+            "train" | "training" => Some(Self::Train),
+            "validation" | "valid" | "val" | "dev" => Some(Self::Validation),
+            "test" | "testing" => Some(Self::Test),
+            _ => None,
+        }
+    }
+}
+
 impl Recording {
     /// Names this recording with everything that was submitted about it.
     #[must_use]

@@ -1,1 +1,36 @@
+//! The Parquet shard, and the tables that people submit: the only user of arrow and parquet.
 //!
+//! Always holds: what [`encode`] writes, [`Shard`] reads back equal, and any Parquet
+//! reader opens. It does not know where shards are kept or who makes them.
+
+mod decode;
+mod encode;
+mod footer;
+mod row;
+mod schema;
+pub mod table;
+
+pub use decode::{Columns, Shard};
+pub use encode::encode;
+pub use footer::Footer;
+pub use row::Row;
+
+/// A shard that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Parquet layer failed.
+    #[error(transparent)]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// The Arrow layer failed.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A Parquet file, but no shard of ours.
+    #[error("not a voxage shard: {0}")]
+    NotAShard(String),
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests;
