@@ -1,0 +1,123 @@
+//! The whole manifest at a glance, before any work: what only all rows together show.
+//!
+//! Always holds: memory is 16 bytes a row, plus the speakers where splits are given.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+
+use voxage_contract::{Recording, Split};
+
+use crate::Result;
+use crate::intake::Intake;
+use crate::problem::{Problem, Severity};
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Rows of data.
+    pub rows: u64,
+    /// Everything that is wrong, in the order of the rows.
+    pub problems: Vec<Problem>,
+}
+
+impl Checked {
+    /// The problems for which a submission is refused.
+    pub fn structural(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Structure)
+    }
+}
+
+/// Checks a manifest without opening its audio; `each` sees every row that names a
+/// recording.
+///
+/// # Errors
+/// If the manifest cannot be read as a table of recordings.
+pub fn check(
+    manifest: &Path,
+    audio_root: &str,
+    mut each: impl FnMut(u64, &Recording),
+) -> Result<Checked> {
+    let mut checked = Checked::default();
+    let mut ids = HashMap::new();
+    let mut sides = HashMap::new();
+    for entry in Intake::open(manifest, audio_root)? {
+        let entry = entry?;
+        checked.rows = entry.row;
+        checked.problems.extend(entry.problems);
+        let Some(recording) = entry.recording else { continue };
+        if let Some(first) = ids.insert(hash(&recording.id), entry.row) {
+            let message = format!(
+                "id '{}' is that of row {first} too: make one of them another",
+                recording.id
+            );
+            checked.problems.push(structural("duplicate_id", message, entry.row, "id"));
+        }
+        if let Some(problem) = divided(&mut sides, &recording, entry.row) {
+            checked.problems.push(problem);
+        }
+        each(entry.row, &recording);
+    }
+    if checked.rows == 0 {
+        let message = "the manifest has a header but no rows";
+        checked.problems.push(Problem::new(Severity::Structure, "no_rows", message));
+    }
+    Ok(checked)
+}
+
+/// A speaker who is on one side of the given split here and on another elsewhere.
+fn divided(
+    sides: &mut HashMap<String, (Split, u64)>,
+    recording: &Recording,
+    row: u64,
+) -> Option<Problem> {
+    if recording.speaker.is_empty() || recording.split() == Split::Unspecified {
+        return None;
+    }
+    let side = recording.split();
+    let (first, first_row) = *sides.entry(recording.speaker.clone()).or_insert((side, row));
+    (first != side).then(|| {
+        let message = format!(
+            "speaker '{}' is in {} here and in {} in row {first_row}: a speaker belongs to one split",
+            recording.speaker,
+            side.text().unwrap_or_default(),
+            first.text().unwrap_or_default(),
+        );
+        structural("speaker_split", message, row, "split")
+    })
+}
+
+fn structural(code: &'static str, message: String, row: u64, column: &str) -> Problem {
+    Problem::new(Severity::Structure, code, message).at(row, Some(column))
+}
+
+/// 64 bits that tell ids apart: two of ten million collide once in 370,000 manifests.
+pub(crate) fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<(Option<u64>, &'static str)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.csv");
+        std::fs::write(&path, text).unwrap();
+        let checked = check(&path, "file:///data/", |_, _| {}).unwrap();
+        checked.problems.iter().map(|problem| (problem.row, problem.code)).collect()
+    }
+
+    #[test]
+    fn duplicates_and_divided_speakers_are_found() {
+        let table = "id,path,speaker,split\n1,a,s,train\n2,b,s,\n1,c,t,test\n3,d,s,test\n";
+        assert_eq!(codes(table), [(Some(3), "duplicate_id"), (Some(4), "speaker_split")]);
+    }
+
+    #[test]
+    fn an_empty_table_is_a_problem() {
+        assert_eq!(codes("id,path\n"), [(None, "no_rows")]);
+    }
+}

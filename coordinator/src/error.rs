@@ -1,0 +1,69 @@
+//! What stops a coordinator.
+
+use voxage_contract::Kind;
+use voxage_shards::table::TableError;
+
+/// A step that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store or the queue failed.
+    #[error(transparent)]
+    Transport(#[from] voxage_transport::Error),
+    /// The manifest cannot be read.
+    #[error("{path}: {source}")]
+    Manifest {
+        /// The file.
+        path: String,
+        /// Why.
+        source: TableError,
+    },
+    /// The manifest cannot be read as what it should be.
+    #[error("{path}: {problem}")]
+    Structure {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: crate::Problem,
+    },
+    /// An object of the store is not what its key says.
+    #[error("{key}: {why}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The data set has no plan.
+    #[error("data set '{0}' has nothing submitted to it")]
+    Empty(String),
+    /// The data set has recordings without a shard.
+    #[error("data set '{dataset}' is not complete: {left} recordings are left")]
+    Incomplete {
+        /// The data set.
+        dataset: String,
+        /// Recordings without a shard.
+        left: u64,
+    },
+    /// A task of the runtime was lost.
+    #[error("background work was lost: {0}")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Transport(error) => error.kind(),
+            Self::Lost(_) => Kind::Bug,
+            _ => Kind::Permanent,
+        }
+    }
+
+    pub(crate) fn damaged(key: &str, why: impl std::fmt::Display) -> Self {
+        Self::Damaged { key: key.into(), why: why.to_string() }
+    }
+}

@@ -1,0 +1,75 @@
+//! Sealing: a complete data set becomes a numbered version that a training can pin.
+
+use voxage_contract::sealed::SEALED_FORMAT;
+use voxage_contract::{FeatureSpec, Name, SealedManifest, SpecId, keys};
+use voxage_transport::{Put, Store, StoreExt as _};
+
+use crate::survey::survey;
+use crate::{Error, Result};
+
+/// Seals a data set under a spec and gives the manifest's key. What is sealed already is
+/// not sealed again.
+///
+/// # Errors
+/// If shards are missing, or the store fails.
+pub async fn seal(
+    store: &dyn Store,
+    dataset: &Name,
+    spec: &FeatureSpec,
+) -> Result<(String, SealedManifest)> {
+    let spec_id = spec.id();
+    let survey = survey(store, dataset, &spec_id).await?;
+    if survey.plans == 0 {
+        return Err(Error::Empty(dataset.to_string()));
+    }
+    if survey.left() > 0 {
+        return Err(Error::Incomplete { dataset: dataset.to_string(), left: survey.left() });
+    }
+    let shards: Vec<_> = survey.made().cloned().collect();
+    let manifest = SealedManifest {
+        format: SEALED_FORMAT,
+        dataset: dataset.clone(),
+        spec: spec.clone(),
+        spec_id,
+        plans: survey.plans,
+        submitted: survey.submitted(),
+        rows: shards.iter().map(|shard| shard.rows).sum(),
+        rejects: shards.iter().map(|shard| shard.rejects).sum(),
+        shards,
+    };
+    loop {
+        let newest = newest(store, dataset, &manifest.spec_id).await?;
+        if let Some((key, sealed)) = newest.sealed
+            && sealed == manifest
+        {
+            return Ok((key, sealed));
+        }
+        let key = keys::manifest(dataset, newest.number + 1);
+        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::damaged(&key, e))?;
+        if store.put_new(&key, bytes.into()).await? == Put::Created {
+            return Ok((key, manifest));
+        }
+    }
+}
+
+/// The end of a data set's list of manifests.
+pub(crate) struct Newest {
+    /// The highest number in use; 0 if there is none.
+    pub number: u64,
+    /// The newest manifest of the spec asked for.
+    pub sealed: Option<(String, SealedManifest)>,
+}
+
+/// Finds the newest manifest of a spec.
+pub(crate) async fn newest(store: &dyn Store, dataset: &Name, spec: &SpecId) -> Result<Newest> {
+    let keys = store.keys(&keys::manifests(dataset)).await?;
+    let number = keys.last().and_then(|key| keys::number_of(key, &keys::manifests(dataset)));
+    for key in keys.into_iter().rev() {
+        let sealed: SealedManifest = serde_json::from_slice(&store.get(&key).await?)
+            .map_err(|error| Error::damaged(&key, error))?;
+        if sealed.spec_id == *spec {
+            return Ok(Newest { number: number.unwrap_or(0), sealed: Some((key, sealed)) });
+        }
+    }
+    Ok(Newest { number: number.unwrap_or(0), sealed: None })
+}

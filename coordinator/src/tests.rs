@@ -1,0 +1,210 @@
+//! The laws of the coordinator, over a real directory and real shards.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use futures::StreamExt as _;
+use proptest::prelude::*;
+use voxage_contract::{FeatureSpec, Name, Reject, Task, keys};
+use voxage_shards::{Columns, Row, Shard, encode};
+use voxage_transport::{Dir, InProcess, Queue as _, Store as _};
+
+use crate::seal::seal;
+use crate::status::status;
+use crate::{Error, ShardLimits, Submission, Submitted, dispatch, submit};
+
+struct House {
+    folder: tempfile::TempDir,
+    store: Dir,
+    dataset: Name,
+    spec: FeatureSpec,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Dir::open(folder.path().join("root")).unwrap();
+        Self { folder, store, dataset: Name::nearest("d"), spec: FeatureSpec::default() }
+    }
+
+    /// Submits recordings, each an id with an age.
+    async fn submit(&self, recordings: &BTreeMap<u8, u8>) -> Submitted {
+        let mut table = "id,path,age\n".to_owned();
+        for (id, age) in recordings {
+            writeln!(table, "{id},{id}.wav,{age}").unwrap();
+        }
+        let manifest = self.folder.path().join("m.csv");
+        std::fs::write(&manifest, table).unwrap();
+        let submission = Submission {
+            manifest,
+            audio_root: "file:///nowhere/".into(),
+            dataset: self.dataset.clone(),
+            limits: ShardLimits { recordings: 3, bytes: 1 << 20 },
+        };
+        submit(&self.store, &submission, |_| {}).await.unwrap()
+    }
+
+    /// Makes every missing shard, with rejects for rows; gives the number of recordings.
+    async fn work(&self) -> usize {
+        let queue = InProcess::new(1000);
+        let missing =
+            dispatch::dispatch(&self.store, &queue, &self.dataset, &self.spec).await.unwrap();
+        let mut deliveries = queue.consume(1).await.unwrap();
+        let mut recordings = 0;
+        for _ in 0..missing.len() {
+            let delivery = deliveries.next().await.unwrap().unwrap();
+            let (task, spec) = Task::read(delivery.payload()).unwrap();
+            recordings += task.recordings.len();
+            let reject = Reject::new("fetch", "missing_audio", "");
+            let rows = task.recordings.into_iter();
+            let rows: Vec<_> =
+                rows.map(|recording| Row { recording, outcome: Err(reject.clone()) }).collect();
+            let bytes = encode(&task.shard_id, &spec, &rows).unwrap();
+            let key = missing.iter().find(|key| key.contains(&task.shard_id)).unwrap();
+            self.store.put_new(key, bytes).await.unwrap();
+            delivery.ack().await.unwrap();
+        }
+        recordings
+    }
+
+    /// Every recording that counts, read back from the shards that the manifest names.
+    async fn sealed(&self) -> Vec<(u8, u8)> {
+        let (_, manifest) = seal(&self.store, &self.dataset, &self.spec).await.unwrap();
+        let mut counted = Vec::new();
+        for sealed in &manifest.shards {
+            let key = keys::shard(&self.dataset, &manifest.spec_id, &sealed.id);
+            let shard = Shard::open(self.store.get(&key).await.unwrap()).unwrap();
+            assert_eq!(shard.footer().digest, sealed.digest);
+            for (i, row) in (0..).zip(shard.rows(Columns::All).unwrap()) {
+                let recording = row.unwrap().recording;
+                if !sealed.replaced.contains(&i) {
+                    let age = recording.age_years.unwrap();
+                    counted.push((recording.id.parse().unwrap(), age as u8));
+                }
+            }
+        }
+        assert_eq!(manifest.rejects, counted.len() as u64);
+        assert_eq!(manifest.submitted, counted.len() as u64);
+        counted.sort_unstable();
+        counted
+    }
+}
+
+fn manifest() -> impl Strategy<Value = BTreeMap<u8, u8>> {
+    prop::collection::btree_map(0..20u8, 20..22u8, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn every_id_counts_once_as_last_submitted(
+        manifests in prop::collection::vec((manifest(), prop::bool::ANY), 1..5),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let house = House::new();
+            let mut expected = BTreeMap::new();
+            for (manifest, work) in &manifests {
+                let submitted = house.submit(manifest).await;
+                let changed =
+                    manifest.iter().filter(|(id, age)| expected.get(*id) != Some(*age)).count();
+                assert_eq!(submitted.added + submitted.replaced, changed as u64);
+                expected.extend(manifest.clone());
+                if *work {
+                    house.work().await;
+                }
+            }
+            house.work().await;
+            assert_eq!(house.sealed().await, expected.into_iter().collect::<Vec<_>>());
+            assert_eq!(house.work().await, 0);
+        });
+    }
+}
+
+#[tokio::test]
+async fn resubmitting_does_nothing_and_more_rows_do_only_those() {
+    let house = House::new();
+    let mut rows: BTreeMap<u8, u8> = (0..10).map(|id| (id, 30)).collect();
+    assert_eq!(house.submit(&rows).await, Submitted { seen: 10, added: 10, replaced: 0 });
+    assert_eq!(house.work().await, 10);
+    let first = seal(&house.store, &house.dataset, &house.spec).await.unwrap().0;
+
+    assert_eq!(house.submit(&rows).await, Submitted { seen: 10, added: 0, replaced: 0 });
+    assert_eq!(house.work().await, 0);
+    assert_eq!(seal(&house.store, &house.dataset, &house.spec).await.unwrap().0, first);
+
+    rows.extend((10..15).map(|id| (id, 40)));
+    assert_eq!(house.submit(&rows).await, Submitted { seen: 15, added: 5, replaced: 0 });
+    assert_eq!(house.work().await, 5);
+    assert_ne!(seal(&house.store, &house.dataset, &house.spec).await.unwrap().0, first);
+}
+
+#[tokio::test]
+async fn what_is_incomplete_is_not_sealed_and_status_says_what_is_left() {
+    let house = House::new();
+    let look = async || status(&house.store, &house.spec.id()).await.unwrap().remove(0);
+    assert!(status(&house.store, &house.spec.id()).await.unwrap().is_empty());
+    let nothing = seal(&house.store, &house.dataset, &house.spec).await;
+    assert!(matches!(nothing, Err(Error::Empty(_))));
+
+    house.submit(&(0..4).map(|id| (id, 30)).collect()).await;
+    let incomplete = seal(&house.store, &house.dataset, &house.spec).await;
+    assert!(matches!(incomplete, Err(Error::Incomplete { left: 4, .. })));
+    assert_eq!((look().await.left, look().await.sealed), (4, false));
+
+    house.work().await;
+    assert_eq!((look().await.left, look().await.sealed), (0, false));
+    seal(&house.store, &house.dataset, &house.spec).await.unwrap();
+    let done = look().await;
+    assert_eq!((done.submitted, done.rejects, done.left, done.sealed), (4, 4, 0, true));
+
+    house.submit(&[(9, 30)].into()).await;
+    assert_eq!((look().await.left, look().await.sealed), (1, false));
+}
+
+#[tokio::test]
+async fn two_submitters_share_a_data_set() {
+    let house = House::new();
+    let other = House {
+        folder: tempfile::tempdir().unwrap(),
+        store: house.store.clone(),
+        dataset: house.dataset.clone(),
+        spec: house.spec.clone(),
+    };
+    let (mine, theirs) =
+        ((0..12).map(|id| (id, 30)).collect(), (6..18).map(|id| (id, 30)).collect());
+    let (a, b) = tokio::join!(house.submit(&mine), other.submit(&theirs));
+    assert_eq!((a.added + b.added, a.replaced + b.replaced), (18, 0));
+    house.work().await;
+    assert_eq!(house.sealed().await.len(), 18);
+}
+
+#[test]
+fn a_shard_is_bounded_by_recordings_and_bytes() {
+    let house = House::new();
+    let audio = house.folder.path().join("audio");
+    std::fs::create_dir(&audio).unwrap();
+    let mut table = "id,path\n".to_owned();
+    for (id, size) in [400_000, 500_000, 200_000, 2_000_000, 1, 1, 1, 1].into_iter().enumerate() {
+        std::fs::write(audio.join(format!("{id}.wav")), vec![0; size]).unwrap();
+        writeln!(table, "{id},{id}.wav").unwrap();
+    }
+    let manifest = house.folder.path().join("m.csv");
+    std::fs::write(&manifest, table).unwrap();
+    let submission = Submission {
+        manifest,
+        audio_root: voxage_transport::source::root_uri(Path::new(&audio)).unwrap(),
+        dataset: house.dataset.clone(),
+        limits: ShardLimits { recordings: 3, bytes: 1_000_000 },
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let plan = runtime.block_on(async {
+        submit(&house.store, &submission, |_| {}).await.unwrap();
+        crate::plan::read(&house.store, &house.dataset, 1).await.unwrap()
+    });
+    let sizes: Vec<_> = plan.groups.iter().map(|group| group.recordings.len()).collect();
+    assert_eq!(sizes, [2, 1, 1, 3, 1]);
+    assert!(plan.groups[0].recordings[0].etag.ends_with("-61a80"));
+}
