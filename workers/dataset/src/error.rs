@@ -1,0 +1,43 @@
+//! What stops a data set from being read.
+
+use voxage_contract::Kind;
+
+/// A data set that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store failed.
+    #[error(transparent)]
+    Transport(#[from] voxage_transport::Error),
+    /// An object of the store is not what its key says.
+    #[error("{key}: {why}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no sealed version.
+    #[error("data set '{0}' has no sealed version: finish it with `voxage run`")]
+    NotSealed(String),
+    /// Two of a speaker's recordings were submitted for different splits.
+    #[error("speaker '{0}' was submitted for two different splits: a speaker belongs to one")]
+    DividedSpeaker(String),
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Transport(error) => error.kind(),
+            _ => Kind::Permanent,
+        }
+    }
+
+    pub(crate) fn damaged(key: &str, why: impl std::fmt::Display) -> Self {
+        Self::Damaged { key: key.into(), why: why.to_string() }
+    }
+}
