@@ -13,6 +13,7 @@ mod kind;
 pub mod mel;
 pub mod sealed;
 pub mod spec;
+pub mod training;
 pub mod wire;
 
 pub use features::{AudioInfo, Features, Warning};

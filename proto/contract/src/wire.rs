@@ -135,6 +135,12 @@ impl Task {
         }
     }
 
+    /// The shard to make.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        ShardId(self.shard_id.clone())
+    }
+
     /// Reads a task and the spec that it asks for.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use voxage_contract::Reject;
+
 /// What a source is before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
@@ -68,9 +70,29 @@ pub fn stat(root: &str, path: &str) -> io::Result<Stat> {
 /// Opens a source.
 ///
 /// # Errors
-/// As the file system says.
+/// As the file system says; a directory is not a source.
 pub fn open(root: &str, path: &str) -> io::Result<File> {
-    File::open(locate(root, path)?)
+    let file = File::open(locate(root, path)?)?;
+    if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+}
+
+/// The reject that a failed [`open`] or [`stat`] makes of a recording; none if the world
+/// was in the way and trying again may help.
+#[must_use]
+pub fn reject(error: &io::Error, path: &str) -> Option<Reject> {
+    use io::ErrorKind as E;
+    let (code, message) = match error.kind() {
+        E::NotFound | E::NotADirectory => {
+            ("missing_audio", format!("{path} is not there: check the path and --audio-root"))
+        }
+        E::PermissionDenied => ("unreadable_audio", format!("{path} may not be read: {error}")),
+        E::IsADirectory => ("unreadable_audio", format!("{path} is a folder, not a recording")),
+        E::InvalidInput | E::InvalidFilename => {
+            ("unreadable_audio", format!("{path} cannot be opened: {error}"))
+        }
+        _ => return None,
+    };
+    Some(Reject::new("fetch", code, message))
 }
 
 fn locate(root: &str, path: &str) -> io::Result<PathBuf> {
@@ -113,7 +135,12 @@ mod tests {
         assert!(open(&root, "a.wav").is_ok());
         let outside = open(&root, "../a.wav").unwrap_err();
         assert_eq!(outside.kind(), io::ErrorKind::PermissionDenied);
-        assert_eq!(stat(&root, "b.wav").unwrap_err().kind(), io::ErrorKind::NotFound);
+        let missing = stat(&root, "b.wav").unwrap_err();
+        assert_eq!(reject(&missing, "b.wav").unwrap().code, "missing_audio");
+        std::fs::create_dir(folder.path().join("c.wav")).unwrap();
+        let directory = open(&root, "c.wav").unwrap_err();
+        assert_eq!(reject(&directory, "c.wav").unwrap().code, "unreadable_audio");
+        assert_eq!(reject(&io::ErrorKind::TimedOut.into(), "a.wav"), None);
     }
 
     #[test]

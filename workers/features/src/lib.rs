@@ -1,1 +1,15 @@
+//! The feature worker: takes a task, extracts its recordings, commits the shard, settles
+//! the delivery.
 //!
+//! Always holds: a delivery is acknowledged only after its shard is in the store; one
+//! recording that fails, even by a panic, costs one reject; at most `slots` recordings
+//! are extracted at a time, off the async runtime. It does not know where tasks come from.
+
+mod error;
+mod recording;
+mod shard;
+mod worker;
+
+pub use error::{Error, Result};
+pub use recording::{extract, probe};
+pub use worker::{Progress, Worker};

@@ -1,0 +1,334 @@
+//! What is asked of a trainer and what it answers: one [`Request`] as a line of JSON on
+//! its standard input, then [`Event`]s as lines of JSON on its standard output.
+//!
+//! Always holds: a [`TrainRequest`] says everything that a model depends on, so that the
+//! same request is the same run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::keys::{Name, run_id};
+
+/// What a trainer is asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Request {
+    /// Fit a model.
+    Train(TrainRequest),
+    /// Measure a model.
+    Evaluate(EvaluateRequest),
+    /// Predict recordings, which follow as one [`crate::Recording`] a line.
+    Predict(PredictRequest),
+}
+
+/// Fit a model to a sealed manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainRequest {
+    /// Directory of the store.
+    pub root: String,
+    /// Key of the sealed manifest.
+    pub manifest: String,
+    /// Name of the model that gets a new version.
+    pub model: Name,
+    /// How.
+    pub settings: TrainSettings,
+}
+
+/// Measure a model on the test split of a sealed manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluateRequest {
+    /// Directory of the store.
+    pub root: String,
+    /// Key of the model version, or its name for the newest.
+    pub model: String,
+    /// Key of the sealed manifest; none for the one that the model was trained on.
+    pub manifest: Option<String>,
+}
+
+/// Predict recordings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictRequest {
+    /// Directory of the store.
+    pub root: String,
+    /// Key of the model version, or its name for the newest.
+    pub model: String,
+    /// URI that the paths are relative to.
+    pub audio_root: String,
+    /// Threads that extract features.
+    pub slots: usize,
+}
+
+/// How a 128 × 128 image is made of a spectrogram of any length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Image {
+    /// The first 128 frames; shorter ones are padded with silence.
+    First,
+    /// All frames, averaged or interpolated to 128.
+    Resize,
+    /// 128 frames from a random place in training, from the middle otherwise.
+    RandomCrop,
+}
+
+/// How inputs are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// To 0..1 by the least and greatest training value, as the original report did.
+    MinMax,
+    /// By median and interquartile range, clipped to ±3: an outlier costs nothing.
+    Robust,
+}
+
+/// How the learning rate goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// It stays.
+    Constant,
+    /// Down to zero along a half cosine over all epochs.
+    Cosine,
+}
+
+/// Networks by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Architecture {
+    /// The original report's: convolutions over the image, an MLP over the table, joined.
+    #[serde(rename = "seed-cnn-mlp")]
+    SeedCnnMlp,
+}
+
+/// Everything that a training depends on besides its data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainSettings {
+    /// The network.
+    pub architecture: Architecture,
+    /// Channels of its convolutions; each halves the image.
+    pub channels: Vec<i64>,
+    /// Units that the flattened image is brought down to.
+    pub image_units: i64,
+    /// Units of the layers over the table.
+    pub table_units: Vec<i64>,
+    /// Units of the layer before the age.
+    pub head_units: i64,
+    /// Share of units that are left out at random in training, 0 to 1.
+    pub dropout: f64,
+    /// How the image is made.
+    pub image: Image,
+    /// How inputs are scaled.
+    pub scaling: Scaling,
+    /// Passes over the training split, at most.
+    pub epochs: u64,
+    /// Epochs without a better validation RMSE before the training stops.
+    pub patience: u64,
+    /// Recordings of one step.
+    pub batch_size: usize,
+    /// Step size of AdamW.
+    pub learning_rate: f64,
+    /// How it goes on.
+    pub schedule: Schedule,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Fixes initial weights, order and crops.
+    pub seed: u64,
+    /// Share of the speakers that stop the training, 0 to 1.
+    pub validation_share: f64,
+    /// Share of the speakers that measure the model, 0 to 1.
+    pub test_share: f64,
+    /// Threads of a step.
+    pub threads: usize,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::SeedCnnMlp,
+            channels: vec![32, 64, 128],
+            image_units: 128,
+            table_units: vec![64, 32],
+            head_units: 64,
+            dropout: 0.3,
+            image: Image::Resize,
+            scaling: Scaling::MinMax,
+            epochs: 60,
+            patience: 12,
+            batch_size: 32,
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            weight_decay: 1e-4,
+            seed: 1,
+            validation_share: 0.15,
+            test_share: 0.15,
+            threads: 2,
+        }
+    }
+}
+
+impl TrainRequest {
+    /// Names the run. Where the store is does not matter to what comes out.
+    #[must_use]
+    pub fn run_id(&self) -> String {
+        let same = Self { root: String::new(), ..self.clone() };
+        run_id(&serde_json::to_string(&same).unwrap_or_default())
+    }
+}
+
+/// What a trainer says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// How far a long work is.
+    Progress {
+        /// Samples done.
+        done: u64,
+        /// Samples in all, at most.
+        total: u64,
+        /// How it goes.
+        message: String,
+    },
+    /// Something that a person should know.
+    Note {
+        /// It.
+        message: String,
+    },
+    /// One recording's prediction, in the order of the request.
+    Prediction(Prediction),
+    /// The end of a training.
+    Trained(Trained),
+    /// The end of an evaluation.
+    Evaluated(Evaluated),
+    /// The end of a prediction.
+    Predicted {
+        /// Key of the model version that was used.
+        model: String,
+    },
+    /// The end of anything that failed.
+    Failed {
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// A recording's predicted age.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The recording.
+    pub id: String,
+    /// Its audio.
+    pub path: String,
+    /// Years; none if the recording cannot be predicted.
+    pub age: Option<f64>,
+    /// What was odd, imputed, or in the way.
+    pub warnings: Vec<String>,
+}
+
+/// A trained model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trained {
+    /// The run.
+    pub run: String,
+    /// Key of the model version.
+    pub model: String,
+    /// Epochs that were trained.
+    pub epochs: u64,
+    /// The epoch whose weights were kept, from 1.
+    pub best_epoch: u64,
+    /// Its RMSE on the validation split, in years.
+    pub validation_rmse: Option<f64>,
+    /// How it does on the test split.
+    pub evaluation: Evaluation,
+    /// Key of the test split's predictions.
+    pub predictions: String,
+}
+
+/// A measured model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// Key of the model version.
+    pub model: String,
+    /// Key of the sealed manifest.
+    pub manifest: String,
+    /// How it does on the test split.
+    pub evaluation: Evaluation,
+    /// Key of the test split's predictions.
+    pub predictions: String,
+}
+
+/// How a model does on speakers that it has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// On the test split.
+    pub test: SplitEvaluation,
+}
+
+/// How a model does on one split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SplitEvaluation {
+    /// All of it.
+    #[serde(flatten)]
+    pub all: Scores,
+    /// The mean age of the training split as the prediction for everyone.
+    pub baseline: Baseline,
+    /// By true age.
+    pub by_age_band: Vec<Cell>,
+    /// By gender.
+    pub by_gender: Vec<Cell>,
+}
+
+/// Errors in years over `n` recordings; a score that `n` does not allow is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Recordings.
+    pub n: u64,
+    /// Root of the mean squared error.
+    pub rmse: Option<f64>,
+    /// Mean absolute error.
+    pub mae: Option<f64>,
+    /// Share of the variance that is explained.
+    pub r2: Option<f64>,
+    /// Pearson's correlation.
+    pub pearson: Option<f64>,
+}
+
+/// Errors in years of a prediction that looks at nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The age that it predicts.
+    pub age: f64,
+    /// Root of the mean squared error.
+    pub rmse: Option<f64>,
+    /// Mean absolute error.
+    pub mae: Option<f64>,
+}
+
+/// Scores of a part of a split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Which part.
+    pub name: String,
+    /// How the model does on it.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// How the baseline does on it.
+    pub baseline: Baseline,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_everything_but_the_place() {
+        let request = TrainRequest {
+            root: "a".into(),
+            manifest: "m".into(),
+            model: Name::nearest("age"),
+            settings: TrainSettings::default(),
+        };
+        let id = request.run_id();
+        assert_eq!(TrainRequest { root: "b".into(), ..request.clone() }.run_id(), id);
+        assert_ne!(TrainRequest { manifest: "n".into(), ..request.clone() }.run_id(), id);
+        let settings = TrainSettings { seed: 2, ..TrainSettings::default() };
+        assert_ne!(TrainRequest { settings, ..request }.run_id(), id);
+    }
+}

@@ -1,0 +1,63 @@
+//! What stops a trainer.
+
+/// A request that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store failed.
+    #[error(transparent)]
+    Transport(#[from] voxage_transport::Error),
+    /// The data set cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] voxage_dataset::Error),
+    /// Torch failed.
+    #[error("torch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// An object of a model or run cannot be read.
+    #[error("{key}: {why}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is nothing to learn from.
+    #[error(
+        "data set '{0}' has no training recording with an age: add a column 'age' to its manifest, or more speakers"
+    )]
+    NothingToLearn(String),
+    /// There is no such model.
+    #[error("there is no model '{0}' in this root: train one with `voxage train` or `voxage run`")]
+    NoModel(String),
+    /// The features are not those that the model knows.
+    #[error(
+        "model {model} was trained on features of spec {trained}, these are of spec {found}: train it again, or extract with its spec"
+    )]
+    OtherFeatures {
+        /// Key of the model version.
+        model: String,
+        /// Spec of its training data.
+        trained: String,
+        /// Spec that it was offered.
+        found: String,
+    },
+    /// A setting cannot be.
+    #[error("setting {name}: {why}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The request's input ended or cannot be read.
+    #[error("request: {0}")]
+    Request(String),
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn damaged(key: &str, why: impl std::fmt::Display) -> Self {
+        Self::Damaged { key: key.into(), why: why.to_string() }
+    }
+}

@@ -1,0 +1,63 @@
+//! Scores of predictions, in years.
+
+use voxage_contract::training::{Baseline, Scores};
+
+/// Scores pairs of (true, predicted).
+#[must_use]
+pub fn scores(pairs: &[(f64, f64)]) -> Scores {
+    let n = pairs.len() as f64;
+    let mean = |value: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(value).sum::<f64>() / n;
+    let (true_mean, predicted_mean) = (mean(&|p| p.0), mean(&|p| p.1));
+    let squared_error = mean(&|p| (p.0 - p.1).powi(2));
+    let true_variance = mean(&|p| (p.0 - true_mean).powi(2));
+    let predicted_variance = mean(&|p| (p.1 - predicted_mean).powi(2));
+    let covariance = mean(&|p| (p.0 - true_mean) * (p.1 - predicted_mean));
+    // Without pairs, or without variance, some of these are no numbers: then there is no score.
+    let score = |value: f64| Some(value).filter(|value| value.is_finite());
+    Scores {
+        n: pairs.len() as u64,
+        rmse: score(squared_error.sqrt()),
+        mae: score(mean(&|p| (p.0 - p.1).abs())),
+        r2: score(1.0 - squared_error / true_variance),
+        pearson: score(covariance / (true_variance * predicted_variance).sqrt()),
+    }
+}
+
+/// Scores the prediction of one age for everyone.
+#[must_use]
+pub fn baseline(pairs: &[(f64, f64)], age: f64) -> Baseline {
+    let constant: Vec<_> = pairs.iter().map(|(truth, _)| (*truth, age)).collect();
+    let scores = scores(&constant);
+    Baseline { age, rmse: scores.rmse, mae: scores.mae }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_those_of_the_formulas() {
+        let scores = scores(&[(20.0, 22.0), (30.0, 29.0), (40.0, 36.0)]);
+        assert_eq!(scores.n, 3);
+        assert!((scores.rmse.unwrap() - 7f64.sqrt()).abs() < 1e-12);
+        assert!((scores.mae.unwrap() - 7.0 / 3.0).abs() < 1e-12);
+        assert!((scores.r2.unwrap() - (1.0 - 21.0 / 200.0)).abs() < 1e-12);
+        assert!((scores.pearson.unwrap() - 0.999_335_9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_not_said() {
+        let none = scores(&[]);
+        assert_eq!((none.n, none.rmse, none.r2, none.pearson), (0, None, None, None));
+        let one = scores(&[(20.0, 25.0)]);
+        assert_eq!((one.rmse, one.r2, one.pearson), (Some(5.0), None, None));
+        let constant = scores(&[(20.0, 25.0), (30.0, 25.0)]);
+        assert_eq!((constant.r2, constant.pearson), (Some(0.0), None));
+    }
+
+    #[test]
+    fn the_baseline_predicts_one_age() {
+        let baseline = baseline(&[(20.0, 0.0), (30.0, 0.0)], 25.0);
+        assert_eq!((baseline.rmse, baseline.mae), (Some(5.0), Some(5.0)));
+    }
+}

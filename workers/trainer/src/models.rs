@@ -1,0 +1,155 @@
+//! Model versions in the store: `models/<model>/versions/<n>/`.
+//!
+//! Always holds: a version is its weights and its card; the card comes last, so a version
+//! with a card is whole.
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use voxage_contract::spec::EXTRACTOR_VERSION;
+use voxage_contract::training::{Evaluation, TrainSettings};
+use voxage_contract::{FeatureSpec, Name, SpecId, keys};
+use voxage_transport::{Put, Store, StoreExt as _};
+
+use crate::fit::{Epoch, Training};
+use crate::network::Network;
+use crate::scaler::Scaler;
+use crate::{Error, Result};
+
+/// The card that this build writes and the highest that it reads.
+const CARD_FORMAT: u32 = 1;
+
+const CARD: &str = "card.json";
+const WEIGHTS: &str = "weights.safetensors";
+
+/// Everything about a model version but its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// 1; a reader refuses a higher one.
+    pub format: u32,
+    /// The run that made it.
+    pub run: String,
+    /// Version of voxage that made it.
+    pub voxage: String,
+    /// Key of the sealed manifest that it was trained on.
+    pub manifest: String,
+    /// Features that it takes.
+    pub spec: FeatureSpec,
+    /// Their id, under `extractor_version`.
+    pub spec_id: SpecId,
+    /// Version of the extractor that made its training features.
+    pub extractor_version: u32,
+    /// Architecture, sizes, seed and all that the training depended on.
+    pub settings: TrainSettings,
+    /// What it was fitted to.
+    pub training: Training,
+    /// From raw inputs to the network's.
+    pub scaler: Scaler,
+    /// Each pass over the training split.
+    pub epochs: Vec<Epoch>,
+    /// The epoch whose weights were kept, from 1.
+    pub best_epoch: u64,
+    /// How it does on the test split.
+    pub evaluation: Evaluation,
+}
+
+/// The models of a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Models<'a> {
+    /// Where they are.
+    pub store: &'a dyn Store,
+    /// Runs the store's calls.
+    pub runtime: &'a Handle,
+}
+
+impl Card {
+    /// The voxage that writes cards now.
+    #[must_use]
+    pub fn this_format() -> (u32, String) {
+        (CARD_FORMAT, env!("CARGO_PKG_VERSION").to_owned())
+    }
+}
+
+impl Models<'_> {
+    /// Saves a version under the next free number and gives its key.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn save(self, model: &Name, card: &Card, network: &Network) -> Result<String> {
+        let weights = network.to_bytes()?;
+        let card = serde_json::to_vec_pretty(card).map_err(|e| Error::damaged(CARD, e))?;
+        let prefix = keys::versions(model);
+        let last = self.runtime.block_on(self.store.keys(&prefix))?;
+        let last = last.iter().filter_map(|key| keys::number_of(key, &prefix)).max();
+        // A run that died between weights and card left a number with weights only: the
+        // same run makes the same weights and takes that number up.
+        let mut number = last.unwrap_or(0).max(1);
+        loop {
+            let version = keys::version(model, number);
+            let put = |name: &str, bytes: &[u8]| {
+                let key = format!("{version}{name}");
+                self.runtime.block_on(self.store.put_new(&key, bytes.to_vec().into()))
+            };
+            let mine = match put(WEIGHTS, &weights)? {
+                Put::Created => true,
+                Put::Exists => {
+                    let there =
+                        self.runtime.block_on(self.store.get(&format!("{version}{WEIGHTS}")))?;
+                    there == weights
+                }
+            };
+            if mine && put(CARD, &card)? == Put::Created {
+                return Ok(version);
+            }
+            number += 1;
+        }
+    }
+
+    /// The key of a model version: `model` is one, or a model's name for its newest
+    /// version, or `name@number`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find(self, model: &str) -> Result<String> {
+        let missing = || Error::NoModel(model.to_owned());
+        let version = if model.contains('/') {
+            format!("{}/", model.trim_end_matches('/'))
+        } else if let Some((name, number)) = model.split_once('@') {
+            let number = number.parse().map_err(|_| missing())?;
+            keys::version(&name.parse().map_err(|_| missing())?, number)
+        } else {
+            let prefix = keys::versions(&model.parse().map_err(|_| missing())?);
+            let all = self.runtime.block_on(self.store.keys(&prefix))?;
+            let card = all.iter().rfind(|key| key.ends_with(CARD)).ok_or_else(missing)?;
+            card.trim_end_matches(CARD).to_owned()
+        };
+        let whole = self.runtime.block_on(self.store.exists(&format!("{version}{CARD}")))?;
+        if whole { Ok(version) } else { Err(missing()) }
+    }
+
+    /// Loads the version at a key.
+    ///
+    /// # Errors
+    /// If it is damaged, or takes features that this build does not make.
+    pub fn load(self, version: &str) -> Result<(Card, Network)> {
+        let key = format!("{version}{CARD}");
+        let bytes = self.runtime.block_on(self.store.get(&key))?;
+        let card: Card = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&key, e))?;
+        if card.format > CARD_FORMAT {
+            return Err(Error::damaged(&key, "it was written by a newer voxage: upgrade this one"));
+        }
+        if card.spec.id() != card.spec_id {
+            return Err(Error::OtherFeatures {
+                model: version.to_owned(),
+                trained: format!(
+                    "{} of extractor version {}",
+                    card.spec_id, card.extractor_version
+                ),
+                found: format!("{} of extractor version {EXTRACTOR_VERSION}", card.spec.id()),
+            });
+        }
+        let key = format!("{version}{WEIGHTS}");
+        let bytes = self.runtime.block_on(self.store.get(&key))?;
+        let network = Network::load(&card.settings, card.scaler.clone(), &key, &bytes)?;
+        Ok((card, network))
+    }
+}

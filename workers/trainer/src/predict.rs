@@ -1,0 +1,129 @@
+//! Predicting recordings from their audio.
+//!
+//! Always holds: predictions come in the order of the recordings; memory is one chunk of
+//! them. A recording that cannot be predicted says why and stops nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use tokio::runtime::Handle;
+use voxage_contract::training::{Event, PredictRequest, Prediction};
+use voxage_contract::{Features, Recording, Reject};
+use voxage_dataset::Sample;
+use voxage_extract::Extractor;
+use voxage_transport::{Dir, source};
+
+use crate::models::Models;
+use crate::network::Network;
+use crate::{Error, Result};
+
+/// Recordings that are extracted, then predicted, at a time.
+const CHUNK: usize = 64;
+
+/// Predicts recordings as they come and gives the key of the model version used.
+///
+/// # Errors
+/// If there is no such model, or a recording cannot be read from the request.
+pub fn predict(
+    request: &PredictRequest,
+    mut recordings: impl Iterator<Item = Result<Recording>>,
+    runtime: &Handle,
+    say: &mut dyn FnMut(Event),
+) -> Result<String> {
+    let store = Dir::open(&request.root)?;
+    let models = Models { store: &store, runtime };
+    let model = models.find(&request.model)?;
+    let (card, network) = models.load(&model)?;
+    let mut extractors: Vec<_> =
+        (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec)).collect();
+    loop {
+        let chunk = recordings.by_ref().take(CHUNK).collect::<Result<Vec<_>>>()?;
+        if chunk.is_empty() {
+            return Ok(model);
+        }
+        let extracted = extract(&chunk, &request.audio_root, &mut extractors);
+        for prediction in predictions(chunk, extracted, &network)? {
+            say(Event::Prediction(prediction));
+        }
+    }
+}
+
+/// The features of a chunk, in its order, by as many threads as there are extractors.
+fn extract(
+    chunk: &[Recording],
+    audio_root: &str,
+    extractors: &mut [Extractor],
+) -> Vec<Result<Features, Reject>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for extractor in extractors {
+            let (next, done) = (&next, &done);
+            scope.spawn(move || {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(recording) = chunk.get(i) else { return };
+                    let features = one(recording, audio_root, extractor);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((i, features));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, features)| features).collect()
+}
+
+fn one(
+    recording: &Recording,
+    audio_root: &str,
+    extractor: &mut Extractor,
+) -> Result<Features, Reject> {
+    if let Some(reject) = &recording.reject {
+        return Err(reject.clone());
+    }
+    let audio = source::open(audio_root, &recording.path).map_err(|error| {
+        source::reject(&error, &recording.path)
+            .unwrap_or_else(|| Reject::new("fetch", "unreadable_audio", error.to_string()))
+    })?;
+    extractor.extract(audio, &recording.given)
+}
+
+/// Predicts what could be extracted and says why the rest could not.
+fn predictions(
+    chunk: Vec<Recording>,
+    extracted: Vec<Result<Features, Reject>>,
+    network: &Network,
+) -> Result<Vec<Prediction>> {
+    let mut predictions = Vec::with_capacity(chunk.len());
+    let mut samples = Vec::new();
+    for (recording, features) in chunk.into_iter().zip(extracted) {
+        let mut prediction = Prediction {
+            id: recording.id.clone(),
+            path: recording.path.clone(),
+            age: None,
+            warnings: recording.warnings.clone(),
+        };
+        match features {
+            Err(reject) => prediction.warnings.push(format!("{}: {}", reject.code, reject.message)),
+            Ok(features) => {
+                prediction.warnings.extend(features.warnings.iter().map(|w| w.code().to_owned()));
+                let imputed = network.scaler.imputed(&recording, &features);
+                prediction.warnings.extend(imputed.map(|name| format!("imputed: {name}")));
+                samples.push(Ok::<_, Error>(Sample { recording, features }));
+            }
+        }
+        predictions.push((prediction, samples.len()));
+    }
+    let ages = network.predict(samples.into_iter())?;
+    let mut before = 0;
+    Ok(predictions
+        .into_iter()
+        .map(|(mut prediction, upto)| {
+            prediction.age = (upto > before).then(|| ages[upto - 1].1);
+            before = upto;
+            prediction
+        })
+        .collect())
+}

@@ -1,0 +1,260 @@
+//! What the training rows say about the inputs: their ranges, and what stands for a
+//! missing one.
+//!
+//! Always holds: only training rows are looked at. Memory is bounded: quantiles are those
+//! of at most 65,536 rows, drawn evenly.
+
+use serde::{Deserialize, Serialize};
+use voxage_contract::mel::range;
+use voxage_contract::training::Scaling;
+use voxage_contract::{FeatureSpec, Features, Gender, Recording};
+use voxage_dataset::Rng;
+
+/// Rows that quantiles are taken of.
+const RESERVOIR_ROWS: usize = 1 << 16;
+
+/// Robust scaling clips at this many interquartile ranges from the median.
+const CLIP: f64 = 3.0;
+
+/// From raw inputs to a network's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scaler {
+    /// Least cell of a training spectrogram, in dB: becomes 0.
+    pub mel_min_db: f32,
+    /// Greatest cell of a training spectrogram, in dB: becomes 1.
+    pub mel_max_db: f32,
+    /// The table: the spec's columns, then gender (female 0, male 1).
+    pub inputs: Vec<Input>,
+}
+
+/// One input of the table: `(value - offset) * factor`, clipped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its column.
+    pub name: String,
+    /// What becomes 0.
+    pub offset: f64,
+    /// Scaled units for one raw unit; 0 for a column that never varied.
+    pub factor: f64,
+    /// Greatest magnitude after scaling, if any.
+    pub clip: Option<f64>,
+    /// Stands for a missing value: the training median. None if no training row has the
+    /// column: the input is then always 0.
+    pub impute: Option<f64>,
+}
+
+impl Input {
+    fn fit(name: &str, values: &mut [f64], scaling: Scaling) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let quantile = |q: f64| values[((values.len() - 1) as f64 * q).round() as usize];
+        let (mut input, unit) = match (values.is_empty(), scaling) {
+            (true, _) => (
+                Self { name: name.into(), offset: 0.0, factor: 0.0, clip: None, impute: None },
+                0.0,
+            ),
+            (false, Scaling::MinMax) => {
+                let (offset, impute) = (quantile(0.0), Some(quantile(0.5)));
+                (
+                    Self { name: name.into(), offset, factor: 0.0, clip: None, impute },
+                    quantile(1.0) - offset,
+                )
+            }
+            (false, Scaling::Robust) => {
+                let (offset, clip) = (quantile(0.5), Some(CLIP));
+                let unit = quantile(0.75) - quantile(0.25);
+                (Self { name: name.into(), offset, factor: 0.0, clip, impute: Some(offset) }, unit)
+            }
+        };
+        if unit > 0.0 {
+            input.factor = unit.recip();
+        }
+        input
+    }
+
+    fn scale(&self, value: Option<f64>) -> f32 {
+        let Some(value) = value.or(self.impute) else { return 0.0 };
+        let scaled = (value - self.offset) * self.factor;
+        self.clip.map_or(scaled, |clip| scaled.clamp(-clip, clip)) as f32
+    }
+}
+
+impl Scaler {
+    /// Scales an image in place, from dB.
+    pub fn scale_image(&self, cells: &mut [f32]) {
+        let range = self.mel_max_db - self.mel_min_db;
+        let factor = if range > 0.0 { range.recip() } else { 0.0 };
+        for cell in cells {
+            *cell = (*cell - self.mel_min_db) * factor;
+        }
+    }
+
+    /// The scaled table of a recording.
+    #[must_use]
+    pub fn table(&self, recording: &Recording, features: &Features) -> Vec<f32> {
+        let raw = raw(recording, features);
+        self.inputs.iter().zip(raw).map(|(input, value)| input.scale(value)).collect()
+    }
+
+    /// The inputs that a recording lacks and the training median stands for.
+    pub fn imputed<'a>(
+        &'a self,
+        recording: &Recording,
+        features: &Features,
+    ) -> impl Iterator<Item = &'a str> + use<'a> {
+        let raw: Vec<_> = raw(recording, features).collect();
+        let inputs = self.inputs.iter().zip(raw);
+        inputs
+            .filter(|(input, raw)| raw.is_none() && input.impute.is_some())
+            .map(|(i, _)| i.name.as_str())
+    }
+}
+
+/// The table of a recording as it is: the spec's columns, then gender.
+fn raw(recording: &Recording, features: &Features) -> impl Iterator<Item = Option<f64>> {
+    let gender = match recording.gender() {
+        Gender::Unspecified => None,
+        Gender::Female => Some(0.0),
+        Gender::Male => Some(1.0),
+    };
+    features.tabular.iter().copied().chain([gender])
+}
+
+/// Gathers what a [`Scaler`] is made of, row by row.
+#[derive(Debug)]
+pub struct Fitting {
+    rows: usize,
+    mel_min_db: f32,
+    mel_max_db: f32,
+    reservoir: Vec<Vec<Option<f64>>>,
+    extremes: Vec<(f64, f64)>,
+    rng: Rng,
+}
+
+impl Fitting {
+    /// Nothing gathered yet.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rows: 0,
+            mel_min_db: f32::INFINITY,
+            mel_max_db: f32::NEG_INFINITY,
+            reservoir: Vec::new(),
+            extremes: Vec::new(),
+            rng: Rng::new(&[seed, 0x5CA1E]),
+        }
+    }
+
+    /// Takes in one training row.
+    pub fn add(&mut self, recording: &Recording, features: &Features) {
+        let (min, max) = range(&features.mel.to_db());
+        self.mel_min_db = self.mel_min_db.min(min);
+        self.mel_max_db = self.mel_max_db.max(max);
+        let row: Vec<_> = raw(recording, features).collect();
+        self.extremes.resize(row.len(), (f64::INFINITY, f64::NEG_INFINITY));
+        for ((min, max), value) in self.extremes.iter_mut().zip(&row) {
+            if let Some(value) = value {
+                (*min, *max) = (min.min(*value), max.max(*value));
+            }
+        }
+        self.rows += 1;
+        if self.reservoir.len() < RESERVOIR_ROWS {
+            self.reservoir.push(row);
+        } else {
+            // Vitter's algorithm R: every row so far is kept with the same probability.
+            let place = self.rng.below(self.rows);
+            if let Some(kept) = self.reservoir.get_mut(place) {
+                *kept = row;
+            }
+        }
+    }
+
+    /// The scaler of the rows taken in; none if there were none.
+    #[must_use]
+    pub fn finish(self, spec: &FeatureSpec, scaling: Scaling) -> Option<Scaler> {
+        if self.rows == 0 {
+            return None;
+        }
+        let names = spec.columns().map(|column| column.name).chain(["gender"]);
+        let columns = names.zip(&self.extremes).enumerate();
+        let inputs = columns.map(|(i, (name, extremes))| {
+            let mut values: Vec<_> = self.reservoir.iter().filter_map(|row| row[i]).collect();
+            let mut input = Input::fit(name, &mut values, scaling);
+            if let (Scaling::MinMax, true) = (scaling, extremes.1 > extremes.0) {
+                // The extremes of all rows, not only of those that were drawn.
+                input.offset = extremes.0;
+                input.factor = (extremes.1 - extremes.0).recip();
+            }
+            input
+        });
+        Some(Scaler {
+            inputs: inputs.collect(),
+            mel_min_db: self.mel_min_db,
+            mel_max_db: self.mel_max_db,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxage_contract::{AudioInfo, Mel, MelStorage, N_MELS};
+
+    fn row(mean_pitch: Option<f64>, gender: Gender, db: f32) -> (Recording, Features) {
+        let mut recording = Recording::default();
+        recording.set_gender(gender);
+        let mut tabular = vec![None; FeatureSpec::default().columns().count()];
+        tabular[0] = mean_pitch;
+        let mel = Mel::encode(&[db; N_MELS], MelStorage::U8);
+        (recording, Features { audio: AudioInfo::default(), mel, tabular, warnings: vec![] })
+    }
+
+    fn fit(scaling: Scaling, pitches: &[Option<f64>]) -> Scaler {
+        let mut fitting = Fitting::new(1);
+        for (i, pitch) in pitches.iter().enumerate() {
+            let (recording, features) = row(*pitch, Gender::Female, i as f32);
+            fitting.add(&recording, &features);
+        }
+        fitting.finish(&FeatureSpec::default(), scaling).unwrap()
+    }
+
+    fn scaled(scaler: &Scaler, pitch: Option<f64>) -> f32 {
+        let (recording, features) = row(pitch, Gender::Female, 0.0);
+        scaler.table(&recording, &features)[0]
+    }
+
+    #[test]
+    fn min_max_spans_the_training_rows_and_does_not_clip() {
+        let scaler = fit(Scaling::MinMax, &[Some(100.0), Some(200.0), Some(300.0), None]);
+        assert_eq!(
+            [100.0, 300.0, 500.0].map(|pitch| scaled(&scaler, Some(pitch))),
+            [0.0, 1.0, 2.0]
+        );
+        assert_eq!((scaler.mel_min_db, scaler.mel_max_db), (0.0, 3.0));
+        let mut cells = [0.0, 1.5, 3.0];
+        scaler.scale_image(&mut cells);
+        assert_eq!(cells, [0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn robust_scaling_clips_outliers() {
+        let pitches: Vec<_> = (0..=100).map(|i| Some(f64::from(i))).collect();
+        let scaler = fit(Scaling::Robust, &pitches);
+        assert_eq!([50.0, 100.0, 1e9].map(|pitch| scaled(&scaler, Some(pitch))), [0.0, 1.0, 3.0]);
+    }
+
+    #[test]
+    fn the_median_stands_for_what_is_missing_and_is_named() {
+        let scaler = fit(Scaling::MinMax, &[Some(0.0), Some(1.0), Some(10.0)]);
+        assert!((scaled(&scaler, None) - 0.1).abs() < 1e-6);
+        let (recording, features) = row(None, Gender::Unspecified, 0.0);
+        let imputed: Vec<_> = scaler.imputed(&recording, &features).collect();
+        // The other columns were in no training row: they are no inputs, and not missed.
+        assert_eq!(imputed, ["mean_pitch", "gender"]);
+        assert!(scaler.table(&recording, &features).iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn without_rows_there_is_no_scaler() {
+        assert!(Fitting::new(1).finish(&FeatureSpec::default(), Scaling::MinMax).is_none());
+    }
+}
