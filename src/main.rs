@@ -1,2 +1,161 @@
-//!
-fn main() {}
+//! `voxage`: the command. Parses, gathers settings, and hands over to one file a verb.
+
+mod config;
+mod evaluate;
+mod extract;
+mod manifest;
+mod output;
+mod predict;
+mod progress;
+mod report;
+mod run;
+mod settings;
+mod status;
+//mod synth;
+mod train;
+mod trainer;
+mod validate;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use output::Output;
+use settings::Keys;
+
+/// What a verb is given.
+pub struct Call {
+    /// Its own arguments.
+    pub matches: ArgMatches,
+    /// The settings.
+    pub resolved: settings::Resolved,
+    /// How to answer.
+    pub output: Output,
+    /// Cancelled when the user wants to stop.
+    pub stop: CancellationToken,
+}
+
+/// A verb: its command line, and the settings that it listens to.
+struct Verb {
+    command: fn() -> Command,
+    keys: Keys,
+    settle: fn(Call) -> Work,
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
+
+fn verbs() -> [Verb; 8] {
+    macro_rules! verb {
+        ($name:ident) => {
+            Verb {
+                command: $name::command,
+                keys: $name::KEYS,
+                settle: |call| Box::pin($name::run(call)),
+            }
+        };
+    }
+    [
+        verb!(validate),
+        verb!(run),
+        verb!(status),
+        verb!(extract),
+        verb!(train),
+        verb!(evaluate),
+        verb!(predict),
+        verb!(config),
+        //verb!(synth),
+    ]
+}
+
+fn cli() -> Command {
+    let json = Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Answer with one JSON document on standard output");
+    let verbs = verbs().into_iter().map(|verb| (verb.command)().args(settings::args(verb.keys)));
+    Command::new("voxage")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Learns a speaker's age from voice recordings, at data-set scale")
+        .after_help(
+            "Start with `voxage run recordings.csv`: a table with columns id, path and age.\n\
+             Exit codes: 0 done, 1 failed, 2 wrong usage. VOXAGE_LOG=debug shows more.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(verbs.map(|verb| verb.arg(json.clone())))
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let matches = cli().get_matches();
+    let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
+    let Some(verb) = verbs().into_iter().find(|verb| (verb.command)().get_name() == name) else {
+        return ExitCode::from(2);
+    };
+    let output = Output { json: matches.get_flag("json") };
+    let resolved = match settings::resolve(matches, |name| std::env::var(name).ok()) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let stop = CancellationToken::new();
+    let call = Call { matches: matches.clone(), resolved, output, stop: stop.clone() };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        tokio::spawn(async move {
+            interrupted().await;
+            stop.cancel();
+        });
+        (verb.settle)(call).await
+    });
+    // A thread that still extracts must not hold up the end.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        if output.json {
+            let document = serde_json::json!({ "error": { "message": format!("{error:#}") } });
+            println!("{document}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+/// Returns when the user or the system asks to stop.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::cli().debug_assert();
+    }
+}

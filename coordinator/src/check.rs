@@ -87,7 +87,7 @@ fn divided(
     })
 }
 
-fn structural(code: &'static str, message: String, row: u64, column: &str) -> Problem {
+fn structural(code: &str, message: String, row: u64, column: &str) -> Problem {
     Problem::new(Severity::Structure, code, message).at(row, Some(column))
 }
 
@@ -102,22 +102,25 @@ pub(crate) fn hash(text: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn codes(text: &str) -> Vec<(Option<u64>, &'static str)> {
+    fn codes(text: &str) -> Vec<(Option<u64>, String)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.csv");
         std::fs::write(&path, text).unwrap();
         let checked = check(&path, "file:///data/", |_, _| {}).unwrap();
-        checked.problems.iter().map(|problem| (problem.row, problem.code)).collect()
+        checked.problems.iter().map(|problem| (problem.row, problem.code.clone())).collect()
     }
 
     #[test]
     fn duplicates_and_divided_speakers_are_found() {
         let table = "id,path,speaker,split\n1,a,s,train\n2,b,s,\n1,c,t,test\n3,d,s,test\n";
-        assert_eq!(codes(table), [(Some(3), "duplicate_id"), (Some(4), "speaker_split")]);
+        assert_eq!(
+            codes(table),
+            [(Some(3), "duplicate_id".into()), (Some(4), "speaker_split".into())]
+        );
     }
 
     #[test]
     fn an_empty_table_is_a_problem() {
-        assert_eq!(codes("id,path\n"), [(None, "no_rows")]);
+        assert_eq!(codes("id,path\n"), [(None, "no_rows".into())]);
     }
 }

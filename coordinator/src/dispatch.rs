@@ -7,7 +7,7 @@ use prost::Message as _;
 use voxage_contract::{FeatureSpec, Name, Task, keys};
 use voxage_transport::{Queue, Store};
 
-use crate::survey::shards;
+use crate::survey::{shards, survey};
 use crate::{Result, plan};
 
 /// Between two looks at the store.
@@ -38,6 +38,14 @@ pub async fn dispatch(
         }
     }
     Ok(missing)
+}
+
+/// Recordings of a data set whose shards are missing.
+///
+/// # Errors
+/// If the store fails.
+pub async fn left(store: &dyn Store, dataset: &Name, spec: &FeatureSpec) -> Result<u64> {
+    Ok(survey(store, dataset, &spec.id()).await?.left())
 }
 
 /// Waits until all `missing` shards are there.

@@ -84,9 +84,9 @@ impl Intake {
                 Severity::Reject => {
                     let message =
                         format!("{}: {}", worst.column.as_deref().unwrap_or(""), worst.message);
-                    recording.reject = Some(Reject::new("intake", worst.code, message));
+                    recording.reject = Some(Reject::new("intake", &worst.code, message));
                 }
-                Severity::Warning => recording.warnings.push(worst.code.to_owned()),
+                Severity::Warning => recording.warnings.push(worst.code.clone()),
                 Severity::Structure => {}
             }
         }
@@ -252,7 +252,11 @@ mod tests {
     }
 
     fn codes(entry: &Entry) -> Vec<(&str, &str)> {
-        entry.problems.iter().map(|p| (p.column.as_deref().unwrap_or(""), p.code)).collect()
+        entry
+            .problems
+            .iter()
+            .map(|p| (p.column.as_deref().unwrap_or(""), p.code.as_str()))
+            .collect()
     }
 
     #[test]

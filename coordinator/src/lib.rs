@@ -14,7 +14,7 @@ pub mod seal;
 pub mod status;
 mod survey;
 
-pub use check::check;
+pub use check::{Checked, check};
 pub use error::{Error, Result};
 pub use plan::{ShardLimits, Submission, Submitted, submit};
 pub use problem::{Problem, Severity};

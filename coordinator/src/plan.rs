@@ -195,6 +195,17 @@ pub(crate) async fn numbers(store: &dyn Store, dataset: &Name) -> Result<Vec<u64
     store.keys(&prefix).await?.into_iter().map(number).collect()
 }
 
+/// The audio root of what was submitted to a data set first; none if nothing was.
+///
+/// # Errors
+/// If the store fails.
+pub async fn origin(store: &dyn Store, dataset: &Name) -> Result<Option<String>> {
+    match numbers(store, dataset).await?.first() {
+        Some(first) => Ok(Some(read(store, dataset, *first).await?.audio_root)),
+        None => Ok(None),
+    }
+}
+
 /// A plan of a data set.
 pub(crate) async fn read(store: &dyn Store, dataset: &Name, number: u64) -> Result<Plan> {
     let key = keys::plan(dataset, number);

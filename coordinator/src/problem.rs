@@ -24,7 +24,7 @@ pub struct Problem {
     /// The column, as the manifest names it; none if it is the whole row's.
     pub column: Option<String>,
     /// Stable reason code.
-    pub code: &'static str,
+    pub code: String,
     /// What is wrong and what to do.
     pub message: String,
     /// What it costs.
@@ -32,12 +32,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
-        Self { row: None, column: None, code, message: message.into(), severity }
+    pub(crate) fn new(severity: Severity, code: &str, message: impl Into<String>) -> Self {
+        Self { row: None, column: None, code: code.into(), message: message.into(), severity }
     }
 
     /// A problem with a recording's audio, found by looking at it.
-    pub fn audio(row: u64, column: &str, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn audio(row: u64, column: &str, code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Reject, code, message).at(row, Some(column))
     }
 

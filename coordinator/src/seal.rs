@@ -52,6 +52,14 @@ pub async fn seal(
     }
 }
 
+/// The key of the newest sealed manifest of a data set, under any spec.
+///
+/// # Errors
+/// If the store fails.
+pub async fn newest_key(store: &dyn Store, dataset: &Name) -> Result<Option<String>> {
+    Ok(store.keys(&keys::manifests(dataset)).await?.pop())
+}
+
 /// The end of a data set's list of manifests.
 pub(crate) struct Newest {
     /// The highest number in use; 0 if there is none.

@@ -1,7 +1,6 @@
 //! What is done, failed and left, told by the store alone.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt as _;
 use serde::Serialize;
@@ -39,15 +38,8 @@ pub struct Status {
 /// # Errors
 /// If the store fails or an object of it is damaged.
 pub async fn status(store: &dyn Store, spec: &SpecId) -> Result<Vec<Status>> {
-    let mut found: BTreeMap<Name, BTreeSet<SpecId>> = BTreeMap::new();
-    let mut listing = store.list(keys::DATASETS, None);
-    while let Some(object) = listing.try_next().await? {
-        let Some(name) = keys::dataset_of(&object.key) else { continue };
-        let shard = keys::shard_of(&object.key, &name);
-        found.entry(name).or_default().extend(shard.map(|(spec, _)| spec));
-    }
     let mut statuses = Vec::new();
-    for (name, mut specs) in found {
+    for (name, mut specs) in specs(store).await? {
         if specs.is_empty() {
             specs.insert(spec.clone());
         }
@@ -56,6 +48,26 @@ pub async fn status(store: &dyn Store, spec: &SpecId) -> Result<Vec<Status>> {
         }
     }
     Ok(statuses)
+}
+
+/// The data sets of a store.
+///
+/// # Errors
+/// If the store fails.
+pub async fn names(store: &dyn Store) -> Result<Vec<Name>> {
+    Ok(specs(store).await?.into_keys().collect())
+}
+
+/// The data sets of a store, each with the specs that it has shards of.
+async fn specs(store: &dyn Store) -> Result<BTreeMap<Name, BTreeSet<SpecId>>> {
+    let mut found: BTreeMap<Name, BTreeSet<SpecId>> = BTreeMap::new();
+    let mut listing = store.list(keys::DATASETS, None);
+    while let Some(object) = listing.try_next().await? {
+        let Some(name) = keys::dataset_of(&object.key) else { continue };
+        let shard = keys::shard_of(&object.key, &name);
+        found.entry(name).or_default().extend(shard.map(|(spec, _)| spec));
+    }
+    Ok(found)
 }
 
 async fn one(store: &dyn Store, name: Name, spec: SpecId) -> Result<Status> {

@@ -164,6 +164,45 @@ impl Default for TrainSettings {
     }
 }
 
+impl TrainSettings {
+    /// Whether a training can be made of these settings.
+    ///
+    /// # Errors
+    /// The first that cannot be, and what it must be.
+    pub fn check(&self) -> Result<(), String> {
+        let share = |share: f64| (0.0..1.0).contains(&share);
+        let units = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| n >= 1);
+        let demands = [
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("patience", self.patience >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("threads", self.threads >= 1, "at least 1"),
+            ("learning_rate", self.learning_rate > 0.0, "more than 0"),
+            ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
+            ("dropout", share(self.dropout), "from 0 to below 1"),
+            ("validation_share", share(self.validation_share), "from 0 to below 1"),
+            ("test_share", share(self.test_share), "from 0 to below 1"),
+            (
+                "test_share",
+                share(self.test_share + self.validation_share),
+                "less than 1 together with validation_share",
+            ),
+            ("image_units", self.image_units >= 1, "at least 1"),
+            ("head_units", self.head_units >= 1, "at least 1"),
+            ("table_units", units(&self.table_units), "one layer or more, each of at least 1"),
+            (
+                "channels",
+                units(&self.channels) && self.channels.len() <= 7,
+                "1 to 7 convolutions, each of at least 1 channel",
+            ),
+        ];
+        match demands.into_iter().find(|(_, kept, _)| !kept) {
+            Some((name, _, demand)) => Err(format!("train.{name} must be {demand}")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl TrainRequest {
     /// Names the run. Where the store is does not matter to what comes out.
     #[must_use]
@@ -316,6 +355,21 @@ pub struct Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        let default = TrainSettings::default;
+        assert_eq!(default().check(), Ok(()));
+        for (settings, name) in [
+            (TrainSettings { epochs: 0, ..default() }, "train.epochs"),
+            (TrainSettings { learning_rate: f64::NAN, ..default() }, "train.learning_rate"),
+            (TrainSettings { test_share: 0.9, ..default() }, "train.test_share"),
+            (TrainSettings { channels: vec![1; 8], ..default() }, "train.channels"),
+            (TrainSettings { table_units: vec![], ..default() }, "train.table_units"),
+        ] {
+            assert!(settings.check().unwrap_err().contains(name));
+        }
+    }
 
     #[test]
     fn a_run_is_named_by_everything_but_the_place() {

@@ -47,6 +47,18 @@ impl Dir {
         Ok(Self { root })
     }
 
+    /// Opens a directory that must be there: for those who only read.
+    ///
+    /// # Errors
+    /// If it is not there or is not a directory.
+    pub fn open_existing(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        match fs::read_dir(&root) {
+            Ok(_) => Ok(Self { root }),
+            Err(error) => Err(Error::io(format!("open store {}", root.display()), error)),
+        }
+    }
+
     fn path(&self, key: &str) -> Result<PathBuf> {
         let bad = key
             .split('/')

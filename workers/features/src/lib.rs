@@ -6,10 +6,12 @@
 //! are extracted at a time, off the async runtime. It does not know where tasks come from.
 
 mod error;
+mod pool;
 mod recording;
 mod shard;
 mod worker;
 
 pub use error::{Error, Result};
-pub use recording::{extract, probe};
+pub use pool::Pool;
+pub use recording::probe;
 pub use worker::{Progress, Worker};

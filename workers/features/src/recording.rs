@@ -1,6 +1,5 @@
 //! One recording, from its source to its features or the reason why there are none.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
@@ -8,31 +7,17 @@ use voxage_contract::{AudioInfo, Features, Recording, Reject};
 use voxage_extract::Extractor;
 use voxage_transport::source::{self, Stat};
 
-/// The features of one audio file.
-///
-/// # Errors
-/// The outer one if the source cannot be reached now; the inner one if it is at fault.
-pub fn extract(
-    extractor: &mut Extractor,
-    audio_root: &str,
-    path: &str,
-    given: &BTreeMap<String, f64>,
-) -> io::Result<Result<Features, Reject>> {
-    let audio = open(audio_root, path)?;
-    Ok(audio.and_then(|audio| extractor.extract(audio, given)))
-}
-
 /// What an audio file is, told by its beginning.
 ///
 /// # Errors
-/// As [`extract`].
+/// The outer one if the source cannot be reached now; the inner one if it is at fault.
 pub fn probe(audio_root: &str, path: &str) -> io::Result<Result<AudioInfo, Reject>> {
     let audio = open(audio_root, path)?;
     Ok(audio.and_then(voxage_extract::probe))
 }
 
-/// The features of a recording of a task: its source must be as it was planned.
-pub(crate) fn planned(
+/// The features of a recording: its source must be as it was planned, if it was.
+pub(crate) fn extract_planned(
     extractor: &mut Extractor,
     audio_root: &str,
     recording: &Recording,
@@ -54,7 +39,8 @@ pub(crate) fn planned(
             return Ok(Err(Reject::new("fetch", "source_changed", message)));
         }
     }
-    extract(extractor, audio_root, &recording.path, &recording.given)
+    let audio = open(audio_root, &recording.path)?;
+    Ok(audio.and_then(|audio| extractor.extract(audio, &recording.given)))
 }
 
 fn open(audio_root: &str, path: &str) -> io::Result<Result<File, Reject>> {

@@ -8,11 +8,13 @@ use futures::StreamExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use voxage_contract::{Features, Kind, Reject};
+use voxage_contract::Kind;
+use voxage_shards::Row;
 use voxage_transport::{Delivery, Queue, Store};
 
 use crate::Result;
-use crate::shard::Bench;
+use crate::pool::Pool;
+use crate::shard::make;
 
 /// Deliveries of a task before it is put aside, if it fails each time.
 const ATTEMPTS: u32 = 5;
@@ -60,9 +62,9 @@ impl Progress {
         self.done.fetch_add(recordings as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn done(&self, outcome: &Result<Features, Reject>) {
+    pub(crate) fn done(&self, row: &Row) {
         self.done.fetch_add(1, Ordering::Relaxed);
-        match outcome {
+        match &row.outcome {
             Ok(features) => {
                 let ms = (features.audio.duration_s * 1000.0) as u64;
                 self.audio_ms.fetch_add(ms, Ordering::Relaxed);
@@ -80,7 +82,7 @@ impl Worker {
     /// # Errors
     /// If the queue fails.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let bench = Arc::new(Bench::new(self.store, self.progress, self.slots));
+        let pool = Pool::new(self.slots);
         let mut deliveries = self.queue.consume(self.slots.max(1)).await?;
         let mut tasks = JoinSet::new();
         loop {
@@ -90,7 +92,8 @@ impl Worker {
                 delivery = deliveries.next() => match delivery {
                     None => break,
                     Some(delivery) => {
-                        tasks.spawn(handle(Arc::clone(&bench), delivery?));
+                        let (store, progress) = (Arc::clone(&self.store), Arc::clone(&self.progress));
+                        tasks.spawn(handle(store, Arc::clone(&pool), progress, delivery?));
                     }
                 },
             }
@@ -111,9 +114,14 @@ fn settled(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
 }
 
 /// Makes the shard of one delivery and settles it.
-async fn handle(bench: Arc<Bench>, delivery: Box<dyn Delivery>) -> Result<()> {
+async fn handle(
+    store: Arc<dyn Store>,
+    pool: Arc<Pool>,
+    progress: Arc<Progress>,
+    delivery: Box<dyn Delivery>,
+) -> Result<()> {
     let attempt = delivery.attempt();
-    match bench.make(delivery.payload()).await {
+    match make(&*store, &pool, &progress, delivery.payload()).await {
         Ok(()) => {
             info!(attempt, "task done");
             delivery.ack().await?;

@@ -41,13 +41,8 @@ pub enum Error {
         found: String,
     },
     /// A setting cannot be.
-    #[error("setting {name}: {why}")]
-    Setting {
-        /// The setting.
-        name: &'static str,
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error("setting {0}")]
+    Setting(String),
     /// The request's input ended or cannot be read.
     #[error("request: {0}")]
     Request(String),

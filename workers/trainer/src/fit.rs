@@ -63,11 +63,11 @@ pub fn fit(
     settings: &TrainSettings,
     say: &mut dyn FnMut(Event),
 ) -> Result<Fitted> {
-    check(settings)?;
+    settings.check().map_err(Error::Setting)?;
     tch::set_num_threads(settings.threads as i32);
     tch::manual_seed(settings.seed as i64);
     let (scaler, training) = look(dataset, settings)?;
-    let mut network = Network::new(settings, scaler)?;
+    let mut network = Network::new(settings, scaler);
     network.model.start_at(training.mean_log_age);
     let stopping = stopping_split(dataset, say);
     let mut optimizer = AdamW { wd: settings.weight_decay, ..AdamW::default() }
@@ -106,47 +106,11 @@ pub fn fit(
         }
     }
     if best.epoch == 0 {
-        let why = "the loss is no number in any epoch: lower it".into();
-        return Err(Error::Setting { name: "train.learning_rate", why });
+        let why = "train.learning_rate: no epoch gave a number: lower it".into();
+        return Err(Error::Setting(why));
     }
     best.restore(&network);
     Ok(Fitted { network, training, epochs, best_epoch: best.epoch })
-}
-
-fn check(settings: &TrainSettings) -> Result<()> {
-    let demands = [
-        ("train.epochs", settings.epochs >= 1, "at least 1"),
-        ("train.patience", settings.patience >= 1, "at least 1"),
-        ("train.batch_size", settings.batch_size >= 1, "at least 1"),
-        ("train.threads", settings.threads >= 1, "at least 1"),
-        ("train.learning_rate", settings.learning_rate > 0.0, "more than 0"),
-        ("train.weight_decay", settings.weight_decay >= 0.0, "at least 0"),
-        ("train.dropout", (0.0..1.0).contains(&settings.dropout), "from 0 to below 1"),
-        (
-            "train.validation_share",
-            (0.0..1.0).contains(&settings.validation_share),
-            "from 0 to below 1",
-        ),
-        ("train.test_share", (0.0..1.0).contains(&settings.test_share), "from 0 to below 1"),
-        (
-            "train.test_share",
-            settings.test_share + settings.validation_share < 1.0,
-            "less than 1 together with train.validation_share",
-        ),
-        (
-            "train.image_units",
-            settings.image_units >= 1 && settings.head_units >= 1,
-            "at least 1, as train.head_units",
-        ),
-        ("train.channels", settings.channels.iter().all(|&n| n >= 1), "each at least 1"),
-        ("train.table_units", settings.table_units.iter().all(|&n| n >= 1), "each at least 1"),
-    ];
-    match demands.into_iter().find(|(_, kept, _)| !kept) {
-        Some((name, _, demand)) => {
-            Err(Error::Setting { name, why: format!("it must be {demand}") })
-        }
-        None => Ok(()),
-    }
 }
 
 /// The samples of a split that have an age.

@@ -5,7 +5,6 @@ use tch::{Kind, Tensor};
 use voxage_contract::training::{Architecture, TrainSettings};
 
 use crate::image::SIDE;
-use crate::{Error, Result};
 
 /// A 128 × 128 log-mel image through convolutions and max-pooling, flattened; the table
 /// through an MLP; both joined into the logarithm of the age.
@@ -21,20 +20,11 @@ pub struct Model {
 
 impl Model {
     /// A network with initial weights from torch's generator, for a table of `inputs`
-    /// columns.
-    ///
-    /// # Errors
-    /// If the sizes make no network.
-    pub fn new(path: &nn::Path<'_>, settings: &TrainSettings, inputs: i64) -> Result<Self> {
+    /// columns. The settings must have passed their check.
+    #[must_use]
+    pub fn new(path: &nn::Path<'_>, settings: &TrainSettings, inputs: i64) -> Self {
         let Architecture::SeedCnnMlp = settings.architecture;
         let side = SIDE as i64 >> settings.channels.len();
-        let refuse = |name, why: &str| Err(Error::Setting { name, why: why.into() });
-        if settings.channels.is_empty() || side == 0 {
-            return refuse("train.channels", "1 to 7 convolutions fit an image of 128 × 128");
-        }
-        if settings.table_units.is_empty() {
-            return refuse("train.table_units", "the table needs at least one layer");
-        }
         let mut from = 1;
         let mut convolutions = Vec::new();
         for (i, &to) in settings.channels.iter().enumerate() {
@@ -52,7 +42,7 @@ impl Model {
         }
         let head = dense("head", settings.image_units + width, settings.head_units);
         let age = dense("age", settings.head_units, 1);
-        Ok(Self { convolutions, image, table, head, age, dropout: settings.dropout })
+        Self { convolutions, image, table, head, age, dropout: settings.dropout }
     }
 
     /// Starts the prediction at a mean, so that the first steps need not find it.

@@ -1,0 +1,38 @@
+//! `voxage config`: the effective settings and where each came from.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Command;
+use serde_json::json;
+
+use crate::Call;
+use crate::settings::Keys;
+
+pub const KEYS: Keys = &[
+    "root",
+    "dataset",
+    "audio_root",
+    "model",
+    "slots",
+    "shard_recordings",
+    "shard_mib",
+    "spec",
+    "train",
+];
+
+pub fn command() -> Command {
+    Command::new("config")
+        .about("Print every setting with its value and where it came from")
+        .after_help(
+            "Order: flags, then VOXAGE_* variables, then --spec, then --config, then defaults.",
+        )
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let effective = call.resolved.effective();
+    call.output.answer(&json!({ "settings": effective }), || {
+        effective.iter().map(|setting| format!("{setting}\n")).collect()
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

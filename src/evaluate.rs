@@ -1,0 +1,60 @@
+//! `voxage evaluate`: measures a model on speakers that it has not seen.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Arg, Command, value_parser};
+use voxage_contract::training::{EvaluateRequest, Event, Request};
+use voxage_transport::{Dir, Store as _};
+
+use crate::settings::Keys;
+use crate::trainer::Trainer;
+use crate::{Call, output, report, train};
+
+pub const KEYS: Keys = &["root", "dataset", "model"];
+
+pub fn command() -> Command {
+    Command::new("evaluate")
+        .about("Measure a model on the test speakers, beside the mean-age baseline")
+        .after_help("Without --dataset, on the very version that the model was trained on.")
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Write the predictions to this CSV file too"),
+        )
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    let store = Dir::open(&settings.root)?;
+    let manifest = if settings.dataset.is_empty() {
+        None
+    } else {
+        Some(train::newest(&store, settings).await?)
+    };
+    let request = Request::Evaluate(EvaluateRequest {
+        root: settings.root.clone(),
+        model: settings.model.clone(),
+        manifest,
+    });
+    let end = Trainer::start(&request).await?.finish(std::iter::empty(), |_| Ok(())).await?;
+    let Event::Evaluated(evaluated) = end else { bail!("the trainer answered {end:?}") };
+    if let Some(out) = call.matches.get_one::<PathBuf>("out") {
+        let table = store.get(&evaluated.predictions).await?;
+        output::write_file(Path::new(out), |file| Ok(std::io::Write::write_all(file, &table)?))?;
+    }
+    call.output.answer(&evaluated, || {
+        format!(
+            "model {} on {}\n{}\npredictions in {}/{}",
+            evaluated.model,
+            evaluated.manifest,
+            report::evaluation(&evaluated.evaluation),
+            settings.root,
+            evaluated.predictions
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,156 @@
+//! `voxage predict`: ages of recordings, single ones or a manifest of them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Arg, ArgAction, Command, value_parser};
+use serde::Serialize;
+use voxage_contract::training::{Event, PredictRequest, Prediction, Request};
+use voxage_contract::{Gender, Recording};
+use voxage_coordinator::intake::Intake;
+
+use crate::progress::Progress;
+use crate::settings::Keys;
+use crate::trainer::Trainer;
+use crate::{Call, extract, manifest, output};
+
+pub const KEYS: Keys = &["root", "audio_root", "model", "slots"];
+
+pub fn command() -> Command {
+    let path = value_parser!(PathBuf);
+    Command::new("predict")
+        .about("Predict the ages of recordings")
+        .after_help(
+            "What a recording lacks (a transcript's counts, the gender) is taken from the training \
+             rows and named in its warnings. A recording that cannot be predicted keeps its place, \
+             without an age. Exit code 1 if none could be predicted.",
+        )
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .action(ArgAction::Append)
+                .value_parser(path.clone())
+                .required_unless_present("manifest")
+                .conflicts_with("manifest")
+                .help("Audio files"),
+        )
+        .arg(
+            Arg::new("gender")
+                .long("gender")
+                .value_name("GENDER")
+                .conflicts_with("manifest")
+                .value_parser(|text: &str| {
+                    Gender::parse(text)
+                        .ok_or_else(|| format!("'{text}' is neither female nor male"))
+                })
+                .help("Gender of the speaker of the files: female or male"),
+        )
+        .arg(
+            Arg::new("manifest")
+                .long("manifest")
+                .value_name("MANIFEST")
+                .value_parser(path.clone())
+                .help("CSV or Parquet table of recordings: id, path, and what else is known"),
+        )
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FILE")
+                .value_parser(path)
+                .help("Write Id,Predicted to this CSV file, in the order of the input"),
+        )
+}
+
+#[derive(Serialize)]
+struct Answer {
+    predictions: Vec<Prediction>,
+    model: String,
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    let (audio_root, recordings, total) = match call.matches.get_one::<PathBuf>("manifest") {
+        Some(manifest) => of_manifest(manifest, &call)?,
+        None => of_files(&call)?,
+    };
+    let request = Request::Predict(PredictRequest {
+        root: settings.root.clone(),
+        model: settings.model.clone(),
+        audio_root,
+        slots: settings.slots,
+    });
+    let mut progress = Progress::new("predict", total);
+    let mut predictions = Vec::new();
+    let trainer = Trainer::start(&request).await?;
+    let end = trainer.finish(recordings, |event| {
+        if let Event::Prediction(prediction) = event {
+            predictions.push(prediction);
+            progress.set(predictions.len() as u64, total, "");
+        }
+        Ok(())
+    });
+    let end = end.await?;
+    let Event::Predicted { model } = end else { bail!("the trainer answered {end:?}") };
+    let failed = predictions.iter().filter(|prediction| prediction.age.is_none()).count();
+    progress
+        .finish(&format!("{} recordings by {model}, {failed} without an age", predictions.len()));
+    for (prediction, file) in
+        predictions.iter_mut().zip(call.matches.get_many::<PathBuf>("files").into_iter().flatten())
+    {
+        prediction.path = file.display().to_string();
+    }
+    if let Some(out) = call.matches.get_one::<PathBuf>("out") {
+        write(out, &predictions)?;
+    }
+    let answer = Answer { predictions, model };
+    call.output.answer(&answer, || answer.predictions.iter().map(text).collect())?;
+    let none = failed == answer.predictions.len();
+    Ok(if none { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+type Source = (String, Box<dyn Iterator<Item = Result<Recording>>>, u64);
+
+/// The recordings of a manifest that names every one of them.
+fn of_manifest(path: &Path, call: &Call) -> Result<Source> {
+    let root = manifest::audio_root(path, &call.resolved.settings)?;
+    let checked = manifest::check(path, &root, |_, _| {})?;
+    manifest::refuse_structural(path, &checked)?;
+    let intake = Intake::open(path, &root)?;
+    let recordings = intake
+        .map(|entry| entry?.recording.ok_or_else(|| anyhow!("the manifest changed meanwhile")));
+    Ok((root, Box::new(recordings), checked.rows))
+}
+
+/// The files of the command line.
+fn of_files(call: &Call) -> Result<Source> {
+    let files: Vec<_> = call.matches.get_many::<PathBuf>("files").into_iter().flatten().collect();
+    let gender = call.matches.get_one::<Gender>("gender").copied().unwrap_or_default();
+    let recordings = files.iter().map(|file| {
+        let mut recording = extract::recording(file)?;
+        recording.set_gender(gender);
+        Ok(recording)
+    });
+    let recordings: Vec<_> = recordings.collect();
+    let total = recordings.len() as u64;
+    Ok(("file:///".into(), Box::new(recordings.into_iter()), total))
+}
+
+fn write(path: &Path, predictions: &[Prediction]) -> Result<()> {
+    output::write_file(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        writer.write_record(["Id", "Predicted"])?;
+        for Prediction { id, age, .. } in predictions {
+            let age = age.map_or_else(String::new, |age| format!("{age:.4}"));
+            writer.write_record([id.as_str(), &age])?;
+        }
+        writer.flush().context("flush")
+    })
+}
+
+fn text(prediction: &Prediction) -> String {
+    let age = prediction.age.map_or_else(|| "–".to_owned(), |age| format!("{age:.1}"));
+    let warnings = prediction.warnings.join(", ");
+    let warnings = if warnings.is_empty() { warnings } else { format!("  ({warnings})") };
+    format!("{age:>6}  {}{warnings}\n", prediction.path)
+}

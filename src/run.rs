@@ -1,0 +1,199 @@
+//! `voxage run`: the whole job in one process, against a directory. Holds no logic of its
+//! own: it opens the ends, starts the rooms and waits.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Command;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use voxage_contract::training::{Evaluation, Request, TrainRequest};
+use voxage_contract::{Name, SealedManifest};
+use voxage_coordinator::{ShardLimits, Submission, dispatch, plan, seal, submit};
+use voxage_features::Worker;
+use voxage_transport::{Dir, InProcess, Store};
+
+use crate::progress::Progress;
+use crate::settings::{Keys, Settings};
+use crate::{Call, manifest, report, train, trainer};
+
+pub const KEYS: Keys = &[
+    "root",
+    "dataset",
+    "audio_root",
+    "model",
+    "slots",
+    "shard_recordings",
+    "shard_mib",
+    "spec",
+    "train",
+];
+
+/// Between two looks at how far the workers are.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub fn command() -> Command {
+    Command::new("run")
+        .about("The whole job: plan, extract, seal, train and evaluate, in this process")
+        .after_help(
+            "Run it again at any time: what is done stays done, new rows are added, and what was \
+             cut off goes on where it was.",
+        )
+        .arg(manifest::arg())
+}
+
+#[derive(Serialize)]
+struct Answer {
+    dataset: Name,
+    manifest: String,
+    recordings: Recordings,
+    model: String,
+    evaluation: Evaluation,
+    run: String,
+    predictions: String,
+    elapsed_s: f64,
+}
+
+#[derive(Serialize)]
+struct Recordings {
+    submitted: u64,
+    rows: u64,
+    rejects: u64,
+    extracted: u64,
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let start = Instant::now();
+    let settings = &call.resolved.settings;
+    let path = manifest::of(&call.matches)?;
+    let model: Name = settings.model.parse()?;
+    trainer::find()?;
+    let audio_root = manifest::audio_root(&path, settings)?;
+    manifest::refuse_structural(&path, &manifest::check(&path, &audio_root, |_, _| {})?)?;
+    let dataset = manifest::dataset(&path, settings)?;
+    let store: Arc<dyn Store> = Arc::new(Dir::open(&settings.root)?);
+    if call.resolved.is_default("dataset") {
+        refuse_foreign(&*store, &dataset, &audio_root).await?;
+    }
+    let stopped = call.stop.clone();
+    let features = async {
+        submitted(&*store, settings, &path, audio_root, &dataset).await?;
+        let extracted = extracted(Arc::clone(&store), settings, &dataset, &call.stop).await?;
+        let (key, sealed) = seal::seal(&*store, &dataset, &settings.spec).await?;
+        Ok::<_, anyhow::Error>((extracted, key, sealed))
+    };
+    let (extracted, key, sealed) = features.await?;
+    let request = Request::Train(TrainRequest {
+        root: settings.root.clone(),
+        manifest: key.clone(),
+        model,
+        settings: settings.train.clone(),
+    });
+    let trained = tokio::select! {
+        trained = train::trained(&request) => trained?,
+        () = stopped.cancelled() => bail!("stopped: run it again to go on"),
+    };
+    let SealedManifest { submitted, rows, rejects, .. } = sealed;
+    let answer = Answer {
+        dataset,
+        manifest: key,
+        recordings: Recordings { submitted, rows, rejects, extracted },
+        model: trained.model,
+        evaluation: trained.evaluation,
+        run: trained.run,
+        predictions: trained.predictions,
+        elapsed_s: start.elapsed().as_secs_f64(),
+    };
+    call.output.answer(&answer, || {
+        format!(
+            "data set {}: {submitted} recordings, {rows} rows, {rejects} rejects\nmodel {}\n{}\npredictions in {}/{}",
+            answer.dataset,
+            answer.model,
+            report::evaluation(&answer.evaluation),
+            settings.root,
+            answer.predictions,
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Two manifests of one file name but other audio are not the same data set.
+async fn refuse_foreign(store: &dyn Store, dataset: &Name, audio_root: &str) -> Result<()> {
+    match plan::origin(store, dataset).await? {
+        Some(origin) if origin != audio_root => bail!(
+            "data set '{dataset}' in this root has its audio in {origin}, this manifest in {audio_root}: \
+             name the data set of this manifest with --dataset"
+        ),
+        _ => Ok(()),
+    }
+}
+
+async fn submitted(
+    store: &dyn Store,
+    settings: &Settings,
+    manifest: &Path,
+    audio_root: String,
+    dataset: &Name,
+) -> Result<()> {
+    let submission = Submission {
+        manifest: manifest.to_owned(),
+        audio_root,
+        dataset: dataset.clone(),
+        limits: ShardLimits {
+            recordings: settings.shard_recordings,
+            bytes: settings.shard_mib << 20,
+        },
+    };
+    let mut progress = Progress::new("plan", 0);
+    let done = submit(store, &submission, |rows| progress.set(rows, 0, "rows")).await?;
+    progress.finish(&format!("{} rows: {} new, {} changed", done.seen, done.added, done.replaced));
+    Ok(())
+}
+
+/// Makes every missing shard, and gives the number of recordings that it took.
+async fn extracted(
+    store: Arc<dyn Store>,
+    settings: &Settings,
+    dataset: &Name,
+    stop: &CancellationToken,
+) -> Result<u64> {
+    let left = dispatch::left(&*store, dataset, &settings.spec).await?;
+    let queue = InProcess::new(4 * settings.slots);
+    let counts = Arc::new(voxage_features::Progress::default());
+    let worker = Worker {
+        store: Arc::clone(&store),
+        queue: Arc::new(queue.clone()),
+        slots: settings.slots,
+        progress: Arc::clone(&counts),
+        grace: Duration::ZERO,
+    };
+    let mut progress = Progress::new("extract", left);
+    let done = async {
+        let missing = dispatch::dispatch(&*store, &queue, dataset, &settings.spec).await?;
+        Ok::<_, anyhow::Error>(dispatch::arrived(&*store, dataset, &settings.spec, missing).await?)
+    };
+    let watch = async {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let message =
+                format!("{} rejects, {:.0} s of audio", counts.rejects(), counts.audio_s());
+            progress.set(counts.recordings(), left, &message);
+            if let Some(dead) = queue.dead_letters().first() {
+                return dead.reason.clone();
+            }
+        }
+    };
+    tokio::select! {
+        done = done => done?,
+        reason = watch => bail!("a shard could not be made: {reason}. Mend that and run again: what is done stays done"),
+        ended = worker.run(stop.clone()) => {
+            ended?;
+            bail!("stopped: run it again to go on")
+        }
+    }
+    progress.finish(&format!("{} recordings, {} rejects", counts.recordings(), counts.rejects()));
+    Ok(counts.recordings())
+}

@@ -1,0 +1,459 @@
+//! Settings: defaults, then a TOML file, then a spec file, then `VOXAGE_*`, then flags.
+//!
+//! Always holds: every setting has one key, from which its flag and its variable follow;
+//! an unknown key is an error; where each value came from is known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Arg, ArgMatches};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+use voxage_contract::training::TrainSettings;
+use voxage_contract::{FeatureSpec, Name};
+
+/// What a verb can be told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Directory of the store.
+    pub root: String,
+    /// The data set; empty for the one that follows from the command.
+    pub dataset: String,
+    /// Folder that the manifest's paths are relative to; empty for the manifest's own.
+    pub audio_root: String,
+    /// The model.
+    pub model: String,
+    /// Recordings extracted at a time.
+    pub slots: usize,
+    /// Recordings of a shard, at most.
+    pub shard_recordings: usize,
+    /// Audio of a shard in MiB, at most.
+    pub shard_mib: u64,
+    /// The features.
+    pub spec: FeatureSpec,
+    /// The training.
+    pub train: TrainSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            root: "./work".into(),
+            dataset: String::new(),
+            audio_root: String::new(),
+            model: "age".into(),
+            slots: cores,
+            shard_recordings: 256,
+            shard_mib: 128,
+            spec: FeatureSpec::default(),
+            train: TrainSettings { threads: cores, ..TrainSettings::default() },
+        }
+    }
+}
+
+/// The settings that a verb listens to, by the start of their keys.
+pub type Keys = &'static [&'static str];
+
+/// Every setting: its key and what it is for.
+const HELP: [(&str, &str); 29] = [
+    ("root", "Directory of the store: plans, shards, models and all"),
+    ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
+    ("audio_root", "Folder that paths are relative to and may not leave [default: the manifest's]"),
+    ("model", "The model: a name for its newest version, name@number, or the key of a version"),
+    ("slots", "Recordings to extract at a time [default: the number of cores]"),
+    ("shard_recordings", "Recordings of one shard, at most"),
+    ("shard_mib", "Audio of one shard in MiB, at most"),
+    ("spec.mono", "How channels become one: mean"),
+    (
+        "spec.mel.reference",
+        "What 0 dB of a spectrogram is: max (of the recording) or one (a power of 1)",
+    ),
+    ("spec.mel.storage", "How a spectrogram is stored: u8, f16 or f32"),
+    ("spec.tabular", "Sets of tabular columns, separated by commas: compat, or none"),
+    ("train.architecture", "The network: seed-cnn-mlp"),
+    ("train.channels", "Channels of its convolutions, separated by commas; each halves the image"),
+    ("train.image_units", "Units that the flattened image is brought down to"),
+    ("train.table_units", "Units of the layers over the table, separated by commas"),
+    ("train.head_units", "Units of the layer before the age"),
+    ("train.dropout", "Share of units left out at random in training"),
+    ("train.image", "How a spectrogram becomes 128 frames: first, resize or random_crop"),
+    ("train.scaling", "How inputs are scaled: min_max or robust"),
+    ("train.epochs", "Passes over the training split, at most"),
+    ("train.patience", "Epochs without a better validation RMSE before it stops"),
+    ("train.batch_size", "Recordings of one step"),
+    ("train.learning_rate", "Step size of AdamW"),
+    ("train.schedule", "How the step size goes on: constant or cosine"),
+    ("train.weight_decay", "Weight decay of AdamW"),
+    ("train.seed", "Fixes initial weights, order and crops"),
+    ("train.validation_share", "Share of the speakers that stop the training"),
+    ("train.test_share", "Share of the speakers that measure the model"),
+    ("train.threads", "Threads of a training step [default: the number of cores]"),
+];
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Effective {
+    /// The setting.
+    pub key: &'static str,
+    /// Its value, without secrets.
+    pub value: serde_json::Value,
+    /// Where it came from.
+    pub source: String,
+}
+
+/// Settings with the source of each.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What the program goes by.
+    pub settings: Settings,
+    sources: BTreeMap<&'static str, String>,
+    leaves: BTreeMap<&'static str, Value>,
+}
+
+/// The flag of a setting: its key without `spec.` or `train.`, in kebab case.
+fn flag(key: &str) -> String {
+    let bare = key.strip_prefix("train.").or_else(|| key.strip_prefix("spec.")).unwrap_or(key);
+    bare.replace(['.', '_'], "-")
+}
+
+/// The environment variable of a setting.
+fn variable(key: &str) -> String {
+    format!("VOXAGE_{}", key.replace('.', "_").to_uppercase())
+}
+
+/// The arguments of a verb that listens to `keys`.
+pub fn args(keys: Keys) -> impl Iterator<Item = Arg> {
+    let heading = "Settings (also in --config FILE, or as variables such as VOXAGE_ROOT)";
+    let own = HELP.iter().filter(move |(key, _)| listens(keys, key)).map(move |(key, help)| {
+        let default = default_text(key);
+        let help = if help.contains("[default") || default.is_empty() {
+            (*help).to_owned()
+        } else {
+            format!("{help} [default: {default}]")
+        };
+        Arg::new(*key).long(flag(key)).value_name("VALUE").help(help).help_heading(heading)
+    });
+    let spec = Arg::new("spec")
+        .long("spec")
+        .value_name("FILE")
+        .help("TOML file with the feature spec (the keys below spec.)")
+        .help_heading(heading);
+    let has_spec = listens(keys, "spec.mono");
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("TOML file with settings; unknown keys are errors [env: VOXAGE_CONFIG]")
+        .help_heading(heading);
+    own.chain(has_spec.then_some(spec)).chain([config])
+}
+
+fn listens(keys: Keys, key: &str) -> bool {
+    keys.iter().any(|start| key == *start || key.starts_with(&format!("{start}.")))
+}
+
+fn default_text(key: &str) -> String {
+    let defaults = leaves(&defaults(), "");
+    defaults.iter().find(|(name, _)| name == key).map(|(_, value)| text(value)).unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn defaults() -> Table {
+    Table::try_from(Settings::default()).unwrap_or_default()
+}
+
+/// The leaves of a table by dotted key.
+fn leaves(table: &Table, prefix: &str) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for (name, value) in table {
+        let key = format!("{prefix}{name}");
+        match value {
+            Value::Table(inner) => all.extend(leaves(inner, &format!("{key}."))),
+            leaf => all.push((key, leaf.clone())),
+        }
+    }
+    all
+}
+
+/// Gathers the settings of a verb.
+///
+/// # Errors
+/// If a file cannot be read, a key is unknown, or a value cannot be.
+pub fn resolve(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> Result<Resolved> {
+    let known: Vec<&'static str> = HELP.iter().map(|(key, _)| *key).collect();
+    let default: BTreeMap<String, Value> = leaves(&defaults(), "").into_iter().collect();
+    let mut resolved = Resolved {
+        settings: Settings::default(),
+        sources: known.iter().map(|key| (*key, "default".to_owned())).collect(),
+        leaves: known.iter().filter_map(|key| Some((*key, default.get(*key)?.clone()))).collect(),
+    };
+    let argument = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let config = argument("config").or_else(|| env("VOXAGE_CONFIG"));
+    for (file, prefix) in [(config, ""), (argument("spec"), "spec.")] {
+        let Some(file) = file else { continue };
+        for (key, value) in leaves(&read(Path::new(&file))?, prefix) {
+            let key = find(&known, &key).with_context(|| file.clone())?;
+            resolved.set(key, value, file.clone());
+        }
+    }
+    for key in known {
+        let from_env = env(&variable(key)).map(|text| (text, variable(key)));
+        let from_flag = argument(key).map(|text| (text, format!("--{}", flag(key))));
+        if let Some((text, source)) = from_flag.or(from_env) {
+            let value = parse(&text, &default[key]).map_err(|why| anyhow!("{source}: {why}"))?;
+            resolved.set(key, value, source);
+        }
+    }
+    resolved.finish()
+}
+
+fn read(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    text.parse().with_context(|| path.display().to_string())
+}
+
+fn find(known: &[&'static str], key: &str) -> Result<&'static str> {
+    if let Some(known) = known.iter().find(|known| **known == key) {
+        return Ok(known);
+    }
+    let near = |known: &&&str| (strsim::jaro_winkler(known, key) * 1000.0) as u32;
+    let nearest = known.iter().max_by_key(near).copied().unwrap_or_default();
+    bail!("unknown key '{key}': did you mean '{nearest}'? `voxage config` lists all")
+}
+
+/// Text from a flag or variable as a value of the default's type.
+fn parse(text: &str, default: &Value) -> Result<Value, String> {
+    Ok(match default {
+        Value::Integer(_) => {
+            Value::Integer(text.parse().map_err(|_| format!("'{text}' is not a whole number"))?)
+        }
+        Value::Float(_) => {
+            Value::Float(text.parse().map_err(|_| format!("'{text}' is not a number"))?)
+        }
+        Value::Array(items) => {
+            let item = items.first().cloned().unwrap_or_else(|| Value::String(String::new()));
+            let parts = text.split(',').map(str::trim).filter(|part| !matches!(*part, "" | "none"));
+            Value::Array(parts.map(|part| parse(part, &item)).collect::<Result<_, _>>()?)
+        }
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+impl Resolved {
+    fn set(&mut self, key: &'static str, value: Value, source: String) {
+        self.leaves.insert(key, value);
+        self.sources.insert(key, source);
+    }
+
+    /// Leaves to settings; a value that cannot be is named with its key and source.
+    fn finish(mut self) -> Result<Self> {
+        let build = |leaves: &mut dyn Iterator<Item = (&str, &Value)>| {
+            let mut table = defaults();
+            for (key, value) in leaves {
+                put(&mut table, key, value.clone());
+            }
+            table.try_into::<Settings>()
+        };
+        if let Err(error) = build(&mut self.leaves.iter().map(|(key, value)| (*key, value))) {
+            let wrong = |(key, value): &(&&'static str, &Value)| {
+                build(&mut std::iter::once((**key, *value))).is_err()
+            };
+            let (key, _) = self.leaves.iter().find(wrong).context(error.message().to_owned())?;
+            let message = error.message().trim().to_owned();
+            bail!("setting {key} (from {}): {message}", self.sources[key]);
+        }
+        self.settings = build(&mut self.leaves.iter().map(|(key, value)| (*key, value)))?;
+        self.settings.check()?;
+        Ok(self)
+    }
+
+    /// Whether a setting is as it was by default.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.sources.get(key).is_none_or(|source| source == "default")
+    }
+
+    /// Every setting with where it came from, without secrets.
+    pub fn effective(&self) -> Vec<Effective> {
+        let each = HELP.iter().filter_map(|(key, _)| {
+            let value = serde_json::to_value(self.leaves.get(key)?).ok()?;
+            let value = match value {
+                serde_json::Value::String(text) => redacted(&text).into(),
+                other => other,
+            };
+            Some(Effective { key, value, source: self.sources.get(key)?.clone() })
+        });
+        each.collect()
+    }
+}
+
+fn put(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((first, rest)) => {
+            if let Some(Value::Table(inner)) = table.get_mut(first) {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// A URL without its user's password.
+fn redacted(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    match rest.split_once('@') {
+        Some((user, host)) if !user.contains('/') => {
+            let name = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{name}:***@{host}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<()> {
+        for (key, value) in [
+            ("slots", self.slots as u64),
+            ("shard_recordings", self.shard_recordings as u64),
+            ("shard_mib", self.shard_mib),
+        ] {
+            if value == 0 {
+                bail!("setting {key} must be at least 1");
+            }
+        }
+        if let Some((scheme, _)) = self.root.split_once("://") {
+            bail!(
+                "setting root is '{}': {scheme}:// is no store that this voxage has, give a directory",
+                redacted(&self.root)
+            );
+        }
+        self.train.check().map_err(|why| anyhow!("setting {why}"))
+    }
+
+    /// The data set that was named, if any.
+    pub fn named_dataset(&self) -> Result<Option<Name>> {
+        if self.dataset.is_empty() { Ok(None) } else { Ok(Some(self.dataset.parse()?)) }
+    }
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:24} = {:24} # {}", self.key, self.value.to_string(), self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    const ALL: Keys = &[
+        "root",
+        "dataset",
+        "audio_root",
+        "model",
+        "slots",
+        "shard_recordings",
+        "shard_mib",
+        "spec",
+        "train",
+    ];
+
+    fn try_resolve(flags: &[&str], env: &[(&str, &str)]) -> Result<Resolved> {
+        let command = Command::new("t").args(args(ALL));
+        let matches = command.try_get_matches_from([&["t"], flags].concat())?;
+        let env: BTreeMap<_, _> = env.iter().copied().collect();
+        resolve(&matches, |name| env.get(name).map(|text| (*text).to_owned()))
+    }
+
+    fn source(resolved: &Resolved, key: &str) -> String {
+        resolved.effective().into_iter().find(|e| e.key == key).unwrap().source
+    }
+
+    #[test]
+    fn every_setting_has_help_and_every_help_a_setting() {
+        let mut settings: Vec<_> =
+            leaves(&defaults(), "").into_iter().map(|(key, _)| key).collect();
+        let mut help: Vec<_> = HELP.iter().map(|(key, _)| (*key).to_owned()).collect();
+        settings.sort();
+        help.sort();
+        assert_eq!(settings, help);
+    }
+
+    #[test]
+    fn flags_win_over_variables_over_files_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v.toml");
+        std::fs::write(
+            &file,
+            "root = 'f'\nslots = 3\n[train]\nepochs = 5\nseed = 6\n[spec.mel]\nstorage = 'f16'\n",
+        )
+        .unwrap();
+        let file = file.to_str().unwrap();
+        let env = [("VOXAGE_SLOTS", "4"), ("VOXAGE_TRAIN_EPOCHS", "7"), ("VOXAGE_CONFIG", file)];
+        let resolved = try_resolve(&["--epochs", "8", "--channels", "4,8"], &env).unwrap();
+        let settings = &resolved.settings;
+        assert_eq!((settings.root.as_str(), settings.slots), ("f", 4));
+        assert_eq!((settings.train.epochs, settings.train.seed), (8, 6));
+        assert_eq!(settings.train.channels, [4, 8]);
+        assert_eq!(settings.spec.mel.storage, voxage_contract::MelStorage::F16);
+        assert_eq!(source(&resolved, "train.epochs"), "--epochs");
+        assert_eq!(source(&resolved, "slots"), "VOXAGE_SLOTS");
+        assert_eq!(source(&resolved, "root"), file);
+        assert!(resolved.is_default("model") && !resolved.is_default("root"));
+    }
+
+    #[test]
+    fn a_spec_file_holds_the_spec_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("spec.toml");
+        std::fs::write(&file, "tabular = []\n[mel]\nreference = 'one'\n").unwrap();
+        let spec = try_resolve(&["--spec", file.to_str().unwrap()], &[]).unwrap().settings.spec;
+        assert_eq!(spec.mel.reference, voxage_contract::MelReference::One);
+        assert!(spec.tabular.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v.toml");
+        std::fs::write(&file, "[train]\nepoch = 5\n").unwrap();
+        let check = |flags: &[&str], env: &[(&str, &str)], expected: &[&str]| {
+            let error = format!("{:#}", try_resolve(flags, env).err().unwrap());
+            assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+        };
+        check(
+            &["--config", file.to_str().unwrap()],
+            &[],
+            &["v.toml", "train.epoch", "did you mean 'train.epochs'"],
+        );
+        check(&["--epochs", "many"], &[], &["--epochs", "not a whole number"]);
+        check(
+            &[],
+            &[("VOXAGE_TRAIN_IMAGE", "last")],
+            &["train.image", "VOXAGE_TRAIN_IMAGE", "last"],
+        );
+        check(&["--slots", "0"], &[], &["slots"]);
+        check(&["--test-share", "0.9"], &[], &["train.test_share"]);
+        check(&["--root", "s3://key:secret@b"], &[], &["s3://key:***@b"]);
+        check(&["--config", "nowhere.toml"], &[], &["nowhere.toml"]);
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        assert_eq!(redacted("amqp://me:secret@host:1/v"), "amqp://me:***@host:1/v");
+        assert_eq!(redacted("amqp://host/v@x"), "amqp://host/v@x");
+        assert_eq!(redacted("./a@b"), "./a@b");
+    }
+}

@@ -1,0 +1,108 @@
+//! `voxage-trainer`, found beside this program, and the talk with it.
+//!
+//! Always holds: the trainer is a process of its own, so that this one carries no torch.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use voxage_contract::Recording;
+use voxage_contract::training::{Event, Request};
+
+/// Where the trainer is.
+///
+/// # Errors
+/// If it is not beside this program.
+pub fn find() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("find this program")?.canonicalize()?;
+    let trainer = this.with_file_name("voxage-trainer");
+    if !trainer.is_file() {
+        bail!(
+            "{} is not there: training and prediction need it beside voxage; `make build` builds both",
+            trainer.display()
+        );
+    }
+    Ok(trainer)
+}
+
+/// A trainer at work.
+pub struct Trainer {
+    child: Child,
+    request: ChildStdin,
+}
+
+impl Trainer {
+    /// Starts a trainer with a request.
+    ///
+    /// # Errors
+    /// If it is not there or does not start.
+    pub async fn start(request: &Request) -> Result<Self> {
+        let path = find()?;
+        let mut child = Command::new(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("start {}", path.display()))?;
+        let mut stdin = child.stdin.take().context("the trainer has no input")?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        // A trainer that ends at once says why in its events, or on standard error.
+        let _ = stdin.write_all(&line).await;
+        Ok(Self { child, request: stdin })
+    }
+
+    /// Sends the recordings of the request, hears every event, and gives the last.
+    ///
+    /// # Errors
+    /// If the trainer fails: its message.
+    pub async fn finish(
+        self,
+        recordings: impl Iterator<Item = Result<Recording>>,
+        mut hear: impl FnMut(Event) -> Result<()>,
+    ) -> Result<Event> {
+        let Self { mut child, request } = self;
+        let events = child.stdout.take().context("the trainer has no output")?;
+        let mut lines = BufReader::new(events).lines();
+        let listen = async {
+            let mut last = None;
+            while let Some(line) = lines.next_line().await? {
+                match serde_json::from_str(&line)
+                    .with_context(|| format!("the trainer said {line}"))?
+                {
+                    Event::Failed { message } => bail!("{message}"),
+                    event
+                    @ (Event::Progress { .. } | Event::Note { .. } | Event::Prediction(_)) => {
+                        hear(event)?;
+                    }
+                    end => last = Some(end),
+                }
+            }
+            Ok(last)
+        };
+        let (sent, last) = tokio::join!(send(request, recordings), listen);
+        let last = last?;
+        sent?;
+        let status = child.wait().await?;
+        last.filter(|_| status.success()).with_context(|| {
+            format!("the trainer ended with {status} before it was done; what it said is above")
+        })
+    }
+}
+
+async fn send(
+    mut request: ChildStdin,
+    recordings: impl Iterator<Item = Result<Recording>>,
+) -> Result<()> {
+    for recording in recordings {
+        let mut line = serde_json::to_vec(&recording?)?;
+        line.push(b'\n');
+        if request.write_all(&line).await.is_err() {
+            // It has ended: its last event says why.
+            break;
+        }
+    }
+    Ok(())
+}
