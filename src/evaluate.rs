@@ -29,7 +29,7 @@ pub fn command() -> Command {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
-    let store = Dir::open(&settings.root)?;
+    let store = Dir::open_existing(&settings.root)?;
     let manifest = if settings.dataset.is_empty() {
         None
     } else {

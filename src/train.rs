@@ -24,7 +24,7 @@ pub fn command() -> Command {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
-    let store = Dir::open(&settings.root)?;
+    let store = Dir::open_existing(&settings.root)?;
     let request = Request::Train(TrainRequest {
         root: settings.root.clone(),
         manifest: newest(&store, settings).await?,

@@ -153,7 +153,7 @@ impl Default for TrainSettings {
             epochs: 60,
             patience: 12,
             batch_size: 32,
-            learning_rate: 1e-3,
+            learning_rate: 3e-4,
             schedule: Schedule::Constant,
             weight_decay: 1e-4,
             seed: 1,

@@ -15,3 +15,6 @@ pub use error::{Error, Result};
 pub use pool::Pool;
 pub use recording::probe;
 pub use worker::{Progress, Worker};
+
+#[cfg(test)]
+mod tests;

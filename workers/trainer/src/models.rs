@@ -80,27 +80,26 @@ impl Models<'_> {
         let prefix = keys::versions(model);
         let last = self.runtime.block_on(self.store.keys(&prefix))?;
         let last = last.iter().filter_map(|key| keys::number_of(key, &prefix)).max();
-        // A run that died between weights and card left a number with weights only: the
-        // same run makes the same weights and takes that number up.
+        // A run that died between weights and card left a number with weights only, and a
+        // twin of it may be at work: the same run makes the same weights, and takes that
+        // number up.
         let mut number = last.unwrap_or(0).max(1);
         loop {
             let version = keys::version(model, number);
-            let put = |name: &str, bytes: &[u8]| {
-                let key = format!("{version}{name}");
-                self.runtime.block_on(self.store.put_new(&key, bytes.to_vec().into()))
-            };
-            let mine = match put(WEIGHTS, &weights)? {
-                Put::Created => true,
-                Put::Exists => {
-                    let there =
-                        self.runtime.block_on(self.store.get(&format!("{version}{WEIGHTS}")))?;
-                    there == weights
-                }
-            };
-            if mine && put(CARD, &card)? == Put::Created {
+            if self.put(&format!("{version}{WEIGHTS}"), &weights)?
+                && self.put(&format!("{version}{CARD}"), &card)?
+            {
                 return Ok(version);
             }
             number += 1;
+        }
+    }
+
+    /// Whether an object holds these bytes now.
+    fn put(self, key: &str, bytes: &[u8]) -> Result<bool> {
+        match self.runtime.block_on(self.store.put_new(key, bytes.to_vec().into()))? {
+            Put::Created => Ok(true),
+            Put::Exists => Ok(self.runtime.block_on(self.store.get(key))? == bytes),
         }
     }
 

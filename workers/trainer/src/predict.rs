@@ -31,7 +31,7 @@ pub fn predict(
     runtime: &Handle,
     say: &mut dyn FnMut(Event),
 ) -> Result<String> {
-    let store = Dir::open(&request.root)?;
+    let store = Dir::open_existing(&request.root)?;
     let models = Models { store: &store, runtime };
     let model = models.find(&request.model)?;
     let (card, network) = models.load(&model)?;

@@ -25,7 +25,7 @@ pub fn train(
     runtime: &Handle,
     say: &mut dyn FnMut(Event),
 ) -> Result<Trained> {
-    let store: Arc<dyn Store> = Arc::new(Dir::open(&request.root)?);
+    let store: Arc<dyn Store> = Arc::new(Dir::open_existing(&request.root)?);
     let run = request.run_id();
     let result = keys::run(&run, "result.json");
     if let Some(bytes) = runtime.block_on(store.get_opt(&result))? {
@@ -75,7 +75,7 @@ pub fn train(
 /// # Errors
 /// If there is no such model or manifest, or they do not fit.
 pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Evaluated> {
-    let store: Arc<dyn Store> = Arc::new(Dir::open(&request.root)?);
+    let store: Arc<dyn Store> = Arc::new(Dir::open_existing(&request.root)?);
     let models = Models { store: &*store, runtime };
     let model = models.find(&request.model)?;
     let (card, network) = models.load(&model)?;

@@ -1,0 +1,35 @@
+# The front door for people. Everything that it needs, it installs: see deploy/setup.
+cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
+export PATH := $(cache)/tools/bin:$(PATH)
+
+.PHONY: help setup build demo test lint clean
+
+help:
+	@echo "make demo                      the main job on a small synthetic data set"
+	@echo "make demo DATA=recordings.csv  the same on your own recordings"
+	@echo "make test                      everything that CI checks"
+	@echo "make build                     voxage and voxage-trainer, optimised"
+
+setup:
+	@deploy/setup
+
+build: setup
+	cargo build --release --locked --workspace --bins
+
+demo: build
+	@deploy/demo $(DATA)
+
+# Formatting, lints, licences and fences.
+lint:
+	@deploy/setup test
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo deny --locked --offline --workspace check bans licenses sources
+	deploy/fences
+
+test: lint
+	cargo build --locked --workspace --bins
+	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) cargo nextest run --locked --workspace --no-fail-fast
+
+clean:
+	rm -rf work
