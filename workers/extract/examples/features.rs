@@ -1,37 +1,35 @@
-//! x
+//! Prints the features of recordings as JSON lines, for the parity script:
+//! `cargo run --release -p voxage-extract --example features -- MEL_DIR FILE...`.
+//!
+//! The spectrograms go to `MEL_DIR/<line>.mel`, 32-bit floats `[n_frames, 128]` in dB.
+
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::path::PathBuf;
+
+use serde_json::{Map, json};
 use voxage_contract::{FeatureSpec, MelStorage};
-fn main() {
-    let out = std::env::args().nth(1).unwrap();
+use voxage_extract::Extractor;
+
+fn main() -> std::io::Result<()> {
+    let mut args = std::env::args_os().skip(1);
+    let mel_dir = PathBuf::from(args.next().expect("give the folder for spectrograms"));
     let mut spec = FeatureSpec::default();
     spec.mel.storage = MelStorage::F32;
-    let mut ex = voxage_extract::Extractor::new(&spec);
-    for p in std::env::args().skip(2) {
-        let Ok(file) = std::fs::File::open(&p) else { continue };
-        match ex.extract(file, &BTreeMap::new()) {
-            Ok(f) => {
-                let t: serde_json::Map<String, serde_json::Value> = spec
-                    .columns()
-                    .zip(&f.tabular)
-                    .map(|(c, v)| (c.name.to_string(), serde_json::json!(v)))
-                    .collect();
-                println!(
-                    "{}",
-                    serde_json::json!({"path": p, "rate": f.audio.sample_rate_hz, "duration_s": f.audio.duration_s, "n_frames": f.mel.n_frames, "warnings": f.warnings.iter().map(|w| w.code()).collect::<Vec<_>>(), "tabular": t})
-                );
-                if out != "-" {
-                    let name = std::path::Path::new(&p).file_name().unwrap().to_str().unwrap();
-                    std::fs::File::create(format!("{out}/{name}.mel"))
-                        .unwrap()
-                        .write_all(&f.mel.bytes)
-                        .unwrap();
-                }
+    let mut extractor = Extractor::new(&spec);
+    for (line, path) in args.enumerate() {
+        let path = PathBuf::from(path);
+        let found = match extractor.extract(File::open(&path)?, &BTreeMap::new()) {
+            Ok(features) => {
+                std::fs::write(mel_dir.join(format!("{line}.mel")), &features.mel.bytes)?;
+                let columns = spec.columns().zip(&features.tabular);
+                let tabular: Map<_, _> =
+                    columns.map(|(column, value)| (column.name.into(), json!(value))).collect();
+                json!({"path": path, "audio_s": features.audio.duration_s, "tabular": tabular})
             }
-            Err(r) => println!(
-                "{}",
-                serde_json::json!({"path": p, "reject": {"stage": r.stage, "code": r.code, "message": r.message}})
-            ),
-        }
+            Err(reject) => json!({"path": path, "code": reject.code, "message": reject.message}),
+        };
+        println!("{found}");
     }
+    Ok(())
 }

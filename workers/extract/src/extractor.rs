@@ -6,17 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
+use std::ops::Range;
 
 use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ};
 use voxage_contract::{FeatureSpec, Features, Mel, Mono, N_MELS, Reject, Warning};
 
-use crate::decode::decode;
+use crate::columns::Columns;
+use crate::decode::{Decoded, decode};
 use crate::level::level;
 use crate::mel::{self, MelBank};
 use crate::praat::Praat;
 use crate::resample::Resampler;
 use crate::spectral::Spectral;
 use crate::spectrum::{Stft, n_frames};
+use crate::speech;
 use crate::tempo::Tempo;
 
 /// Sample rates whose plans are kept.
@@ -28,22 +31,7 @@ pub struct Extractor {
     stft: Stft,
     mel_bank: MelBank,
     tempo: Tempo,
-    /// By native sample rate in Hz.
-    rates: BTreeMap<u32, RatePlan>,
-}
-
-/// What depends on the native sample rate.
-struct RatePlan {
-    /// None at the rate of the features.
-    resampler: Option<Resampler>,
-    praat: Praat,
-}
-
-impl RatePlan {
-    fn new(rate_hz: u32) -> Self {
-        let resampler = (rate_hz != SAMPLE_RATE_HZ).then(|| Resampler::new(rate_hz));
-        Self { resampler, praat: Praat::new(rate_hz) }
-    }
+    rates: Rates,
 }
 
 impl Extractor {
@@ -55,7 +43,7 @@ impl Extractor {
             stft: Stft::new(),
             mel_bank: MelBank::new(),
             tempo: Tempo::new(),
-            rates: BTreeMap::new(),
+            rates: Rates::default(),
         }
     }
 
@@ -73,116 +61,128 @@ impl Extractor {
     where
         R: Read + Seek + Send + Sync + 'static,
     {
-        let decoded = decode(audio)?;
-        let rate_hz = decoded.info.sample_rate_hz;
-        if self.rates.len() >= MOST_RATES && !self.rates.contains_key(&rate_hz) {
-            self.rates.clear();
-        }
-        let plan = self.rates.entry(rate_hz).or_insert_with(|| RatePlan::new(rate_hz));
-        let samples = mono(&decoded.channels, self.spec.mono);
-        let samples = match &mut plan.resampler {
-            Some(resampler) => resampler.run(&samples),
-            None => samples,
-        };
-
+        let Decoded { info, channels, recording, praat, mut warnings } = decode(audio)?;
         let mut columns = Columns::new(&self.spec, given);
-        let mut db = Vec::with_capacity(n_frames(samples.len()) * N_MELS);
-        let mut spectral = Spectral::default();
-        for i in 0..n_frames(samples.len()) {
-            let frame = self.stft.frame(&samples, i);
-            self.mel_bank.push(frame, &mut db);
-            spectral.push(frame);
-        }
-        let max_db = mel::clip(&mut db);
-        let [mean, max, min] = spectral.peaks_hz().map_or([None; 3], |hz| hz.map(Some));
-        columns.set("mean_pitch", mean);
-        columns.set("max_pitch", max);
-        columns.set("min_pitch", min);
-        columns.set("spectral_centroid_mean", Some(spectral.centroid_hz()));
-        if columns.wants("tempo") {
-            columns.set("tempo", Some(self.tempo.estimate(&db)));
-        }
-        let level = level(&samples);
-        columns.set("energy", Some(level.energy));
-        columns.set("zcr_mean", Some(level.zero_crossing_rate));
-        columns.set("num_pauses", Some(level.n_intervals as f64));
-        columns.set("silence_duration", Some(level.sound_s));
-        if columns.wants("jitter") || columns.wants("shimmer") {
-            let [jitter, shimmer] = plan.praat.perturbation(&decoded.channels);
-            columns.set("jitter", jitter);
-            columns.set("shimmer", shimmer);
-        }
-        if columns.wants("hnr") {
-            columns.set("hnr", plan.praat.harmonicity_db(&decoded.channels));
-        }
-
-        let mut warnings = decoded.warnings;
+        let plan = self.rates.plan(info.sample_rate_hz);
+        plan.voice(&parts(&channels, praat), &mut columns);
+        let samples = plan.resample(mono(channels, recording, self.spec.mono));
+        waveform(&samples, &mut columns);
+        let (mut db, max_db) = self.spectrogram(&samples, &mut columns);
         if samples.len() < N_FFT {
             warnings.push(Warning::TooShort);
         }
+        if speech::is_absent(&samples, &db, max_db) {
+            warnings.push(Warning::NoSpeech);
+        }
         mel::refer(&mut db, max_db, self.spec.mel.reference);
-        Ok(Features {
-            audio: decoded.info,
-            mel: Mel::encode(&db, self.spec.mel.storage),
-            tabular: columns.into_values(),
-            warnings,
-        })
+        let mel = Mel::encode(&db, self.spec.mel.storage);
+        Ok(Features { audio: info, mel, tabular: columns.into_values(), warnings })
+    }
+
+    /// The mel spectrogram in dB re 1 with its maximum, and the columns that are made of
+    /// the same frames.
+    fn spectrogram(&mut self, samples: &[f32], columns: &mut Columns) -> (Vec<f32>, f32) {
+        let n_frames = n_frames(samples.len());
+        let mut db = Vec::with_capacity(n_frames * N_MELS);
+        let peaks = ["mean_pitch", "max_pitch", "min_pitch"];
+        let wants_spectral = columns.want(&peaks) || columns.want(&["spectral_centroid_mean"]);
+        let mut spectral = Spectral::default();
+        for i in 0..n_frames {
+            let frame = self.stft.frame(samples, i);
+            self.mel_bank.push(frame, &mut db);
+            if wants_spectral {
+                spectral.push(frame);
+            }
+        }
+        let max_db = mel::clip(&mut db);
+        for (name, hz) in peaks.into_iter().zip(spectral.peaks_hz()) {
+            columns.set(name, hz);
+        }
+        columns.set("spectral_centroid_mean", spectral.centroid_hz());
+        if columns.want(&["tempo"]) {
+            columns.set("tempo", self.tempo.estimate(&db));
+        }
+        (db, max_db)
     }
 }
 
-/// One channel out of all.
-fn mono(channels: &[Vec<f32>], mono: Mono) -> Vec<f32> {
+/// The columns of the waveform.
+fn waveform(samples: &[f32], columns: &mut Columns) {
+    if columns.want(&["energy", "zcr_mean", "num_pauses", "silence_duration"]) {
+        let level = level(samples);
+        columns.set("energy", level.energy);
+        columns.set("zcr_mean", level.zero_crossing_rate);
+        columns.set("num_pauses", level.n_intervals as f64);
+        columns.set("silence_duration", level.sound_s);
+    }
+}
+
+/// The same part of every channel.
+fn parts(channels: &[Vec<f32>], part: Range<usize>) -> Vec<&[f32]> {
+    channels.iter().map(|channel| channel.get(part.clone()).unwrap_or(&[])).collect()
+}
+
+/// One channel out of all, of the same part of every one.
+fn mono(mut channels: Vec<Vec<f32>>, part: Range<usize>, mono: Mono) -> Vec<f32> {
     match mono {
         Mono::Mean => {
-            let mut mean = channels[0].clone();
-            for channel in &channels[1..] {
-                for (sum, x) in mean.iter_mut().zip(channel) {
+            let n = channels.len() as f32;
+            let mut mean = channels.swap_remove(0);
+            mean.truncate(part.end);
+            mean.drain(..part.start);
+            for channel in channels {
+                for (sum, x) in mean.iter_mut().zip(&channel[part.clone()]) {
                     *sum += x;
                 }
             }
-            let n = channels.len() as f32;
-            if channels.len() > 1 {
-                for x in &mut mean {
-                    *x /= n;
-                }
+            if n > 1.0 {
+                mean.iter_mut().for_each(|x| *x /= n);
             }
             mean
         }
     }
 }
 
-/// The values of a spec's columns.
-struct Columns {
-    names: Vec<&'static str>,
-    values: Vec<Option<f64>>,
-    given: Vec<bool>,
+/// The plans of the sample rates met so far.
+#[derive(Default)]
+struct Rates(BTreeMap<u32, RatePlan>);
+
+impl Rates {
+    fn plan(&mut self, rate_hz: u32) -> &mut RatePlan {
+        if self.0.len() >= MOST_RATES && !self.0.contains_key(&rate_hz) {
+            self.0.clear();
+        }
+        self.0.entry(rate_hz).or_insert_with(|| RatePlan {
+            resampler: (rate_hz != SAMPLE_RATE_HZ).then(|| Resampler::new(rate_hz)),
+            praat: Praat::new(rate_hz),
+        })
+    }
 }
 
-impl Columns {
-    fn new(spec: &FeatureSpec, given: &BTreeMap<String, f64>) -> Self {
-        let names: Vec<_> = spec.columns().map(|column| column.name).collect();
-        let values = names.iter().map(|&name| given.get(name).copied()).collect();
-        let given = names.iter().map(|&name| given.contains_key(name)).collect();
-        Self { names, values, given }
-    }
+/// What depends on the native sample rate.
+struct RatePlan {
+    /// None at the rate of the features.
+    resampler: Option<Resampler>,
+    praat: Praat,
+}
 
-    fn place(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|&known| known == name).filter(|&i| !self.given[i])
-    }
-
-    /// Whether the spec has this column and it was not given.
-    fn wants(&self, name: &str) -> bool {
-        self.place(name).is_some()
-    }
-
-    /// Sets a column that is wanted; what is not finite is not known.
-    fn set(&mut self, name: &str, value: Option<f64>) {
-        if let Some(i) = self.place(name) {
-            self.values[i] = value.filter(|x| x.is_finite());
+impl RatePlan {
+    /// The columns that are measured before channels are mixed and rates changed.
+    fn voice(&mut self, channels: &[&[f32]], columns: &mut Columns) {
+        if columns.want(&["jitter", "shimmer"]) {
+            let [jitter, shimmer] = self.praat.perturbation(channels);
+            columns.set("jitter", jitter);
+            columns.set("shimmer", shimmer);
+        }
+        if columns.want(&["hnr"]) {
+            columns.set("hnr", self.praat.harmonicity_db(channels));
         }
     }
 
-    fn into_values(self) -> Vec<Option<f64>> {
-        self.values
+    fn resample(&mut self, samples: Vec<f32>) -> Vec<f32> {
+        match &mut self.resampler {
+            Some(resampler) => resampler.run(&samples),
+            None => samples,
+        }
     }
 }

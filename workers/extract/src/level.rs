@@ -8,6 +8,7 @@
 
 use voxage_contract::spec::{HOP_SAMPLES, N_FFT, SAMPLE_RATE_HZ};
 
+use crate::lanes;
 use crate::spectrum::n_frames;
 
 /// Blocks of one hop in a frame.
@@ -31,33 +32,30 @@ pub(crate) struct Level {
     pub(crate) sound_s: f64,
 }
 
-/// Measures the waveform.
+/// Measures a waveform of at least one sample.
 pub(crate) fn level(samples: &[f32]) -> Level {
     // Frame i takes blocks i - 2 to i + 1: two empty blocks before, two after.
     let n_frames = n_frames(samples.len());
     let mut energies = vec![0.0; n_frames + BLOCKS];
-    let mut crossings = vec![0u32; n_frames + BLOCKS];
-    let mut crosses_first = vec![false; n_frames + BLOCKS];
-    let mut was_negative = samples.first().is_some_and(|&x| is_negative(x));
+    let mut crossings = vec![0; n_frames + BLOCKS];
+    let mut n_crossings = 0;
     for (i, block) in samples.chunks(HOP_SAMPLES).enumerate() {
         let slot = i + BLOCKS / 2;
-        for (j, &x) in block.iter().enumerate() {
-            energies[slot] += f64::from(x) * f64::from(x);
-            let crosses = is_negative(x) != was_negative;
-            crossings[slot] += u32::from(crosses);
-            crosses_first[slot] |= crosses && j == 0;
-            was_negative = is_negative(x);
+        energies[slot] = lanes::dot_f64(block, block);
+        let before = samples[(i * HOP_SAMPLES).saturating_sub(1)];
+        let crosses_first = is_negative(before) != is_negative(block[0]);
+        let pairs = block.iter().zip(&block[1..]);
+        let within: u32 = pairs.map(|(&a, &b)| u32::from(is_negative(a) != is_negative(b))).sum();
+        crossings[slot] = within + u32::from(crosses_first);
+        // A frame's first sample has no neighbour in the frame to differ from.
+        if slot < n_frames && crosses_first {
+            n_crossings -= 1;
         }
     }
-    // A frame's first sample has no neighbour within the frame to differ from.
-    let n_crossings: u64 = (0..n_frames)
-        .map(|i| {
-            let blocks = &crossings[i..i + BLOCKS];
-            u64::from(blocks.iter().sum::<u32>()) - u64::from(crosses_first[i])
-        })
-        .sum();
-    let powers: Vec<f64> =
-        (0..n_frames).map(|i| energies[i..i + BLOCKS].iter().sum::<f64>() / N_FFT as f64).collect();
+    n_crossings +=
+        crossings.windows(BLOCKS).take(n_frames).flatten().map(|&n| i64::from(n)).sum::<i64>();
+    let powers = energies.windows(BLOCKS).take(n_frames).map(|e| e.iter().sum::<f64>());
+    let powers: Vec<f64> = powers.map(|energy| energy / N_FFT as f64).collect();
     let (n_intervals, sound_samples) = split(&powers, samples.len());
     Level {
         energy: energies.iter().sum::<f64>() / samples.len() as f64,
@@ -76,21 +74,40 @@ fn is_negative(x: f32) -> bool {
 fn split(powers: &[f64], n_samples: usize) -> (usize, usize) {
     let db = |power: f64| 10.0 * power.max(FLOOR).log10();
     let threshold_db = db(powers.iter().copied().fold(0.0, f64::max)) - SPLIT_DB;
-    let (mut n_intervals, mut sound_samples, mut start) = (0, 0, None);
-    for (i, sound) in powers.iter().map(|&power| db(power) > threshold_db).enumerate() {
-        match (sound, start) {
-            (true, None) => start = Some(i * HOP_SAMPLES),
-            (false, Some(from)) => {
-                n_intervals += 1;
-                sound_samples += i * HOP_SAMPLES - from;
-                start = None;
-            }
-            _ => {}
+    let sound: Vec<bool> = powers.iter().map(|&power| db(power) > threshold_db).collect();
+    let (mut n_intervals, mut sound_samples, mut start) = (0, 0, 0);
+    for run in sound.chunk_by(bool::eq) {
+        let end = (start + run.len() * HOP_SAMPLES).min(n_samples);
+        if run[0] {
+            n_intervals += 1;
+            sound_samples += end - start;
         }
-    }
-    if let Some(from) = start {
-        n_intervals += 1;
-        sound_samples += n_samples.saturating_sub(from);
+        start = end;
     }
     (n_intervals, sound_samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_of_sound_are_counted() {
+        let rate = SAMPLE_RATE_HZ as usize;
+        let tone = |i: usize| (i as f32 * 0.1).sin() * if i / rate != 1 { 0.5 } else { 0.0 };
+        let level = level(&(0..3 * rate).map(tone).collect::<Vec<_>>());
+        assert_eq!(level.n_intervals, 2);
+        assert!((level.sound_s - 2.0).abs() < 0.15, "{}", level.sound_s);
+        assert!((level.energy - 0.125 * 2.0 / 3.0).abs() < 1e-3, "{}", level.energy);
+        // A tone of 0.1 / (2 pi) cycles a sample crosses zero twice a cycle.
+        let rate = 0.1 / std::f64::consts::PI * 2.0 / 3.0;
+        assert!((level.zero_crossing_rate - rate).abs() < 1e-3, "{}", level.zero_crossing_rate);
+    }
+
+    #[test]
+    fn a_single_sample_is_an_interval() {
+        let level = level(&[0.1]);
+        assert_eq!((level.n_intervals, level.zero_crossing_rate), (1, 0.0));
+        assert_eq!(level.sound_s, 1.0 / f64::from(SAMPLE_RATE_HZ));
+    }
 }

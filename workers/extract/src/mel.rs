@@ -87,3 +87,29 @@ pub(crate) fn refer(db: &mut [f32], max: f32, reference: MelReference) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flat_power_is_flat_in_all_wide_bands() {
+        // Slaney's norm gives every triangle unit area over frequency in Hz.
+        let power = [1.0; N_BINS];
+        let mut db = Vec::new();
+        MelBank::new().push(Frame { power: &power, magnitude: &power }, &mut db);
+        let bin_db = -10.0 * (SAMPLE_RATE_HZ as f32 / N_FFT as f32).log10();
+        assert!(db[60..].iter().all(|x| (x - bin_db).abs() < 0.2), "{db:?}");
+    }
+
+    #[test]
+    fn levels_are_clipped_below_the_maximum() {
+        let mut db = [-3.0, -200.0, -40.0];
+        let max = clip(&mut db);
+        assert_eq!((max, db), (-3.0, [-3.0, -83.0, -40.0]));
+        refer(&mut db, max, MelReference::One);
+        assert_eq!(db[0], -3.0);
+        refer(&mut db, max, MelReference::Max);
+        assert_eq!(db, [0.0, -80.0, -37.0]);
+    }
+}

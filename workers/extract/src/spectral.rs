@@ -7,6 +7,7 @@
 
 use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ};
 
+use crate::lanes;
 use crate::spectrum::{Frame, N_BINS};
 
 /// Width of a bin in Hz.
@@ -42,9 +43,9 @@ impl Spectral {
     }
 
     /// Mean, maximum and minimum of the peaks' frequencies in Hz, if there are any.
-    pub(crate) fn peaks_hz(&self) -> Option<[f64; 3]> {
-        let (min, max) = self.peaks.range_hz?;
-        Some([self.peaks.sum_hz / self.peaks.n as f64, max, min])
+    pub(crate) fn peaks_hz(&self) -> [Option<f64>; 3] {
+        let Peaks { n, sum_hz, range_hz } = self.peaks;
+        range_hz.map_or([None; 3], |(min, max)| [sum_hz / n as f64, max, min].map(Some))
     }
 
     /// Mean centroid in Hz.
@@ -55,7 +56,7 @@ impl Spectral {
 
 impl Peaks {
     fn push(&mut self, magnitude: &[f32]) {
-        let threshold = THRESHOLD * max(magnitude);
+        let threshold = THRESHOLD * lanes::range(magnitude).1;
         let around = &magnitude[PITCH_BINS.start - 1..=PITCH_BINS.end];
         for (bin, x) in PITCH_BINS.zip(around.windows(3)) {
             // Bins at or below the threshold count as 0, also as neighbours: no difference.
@@ -99,8 +100,4 @@ fn centroid_hz(magnitude: &[f32]) -> f64 {
         moment += f64::from(x) * (first_rest + i as f64);
     }
     if sum > f64::from(f32::MIN_POSITIVE) { moment / sum * BIN_HZ } else { 0.0 }
-}
-
-fn max(values: &[f32]) -> f32 {
-    values.iter().copied().fold(0.0, f32::max)
 }

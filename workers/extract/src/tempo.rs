@@ -121,3 +121,18 @@ fn best_bpm(autocorrelation: impl Iterator<Item = f64>) -> f64 {
     }
     best.1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tempo_of_beats_is_their_rate() {
+        // All bands rise by 40 dB every 22 frames: 117.45 beats a minute.
+        let level = |frame: usize| if frame % 22 < 4 { 0.0f32 } else { -40.0 };
+        let db: Vec<f32> = (0..600).flat_map(|frame| [level(frame); N_MELS]).collect();
+        let bpm = Tempo::new().estimate(&db);
+        assert!((bpm - 117.453_835).abs() < 1e-5, "{bpm}");
+        assert_eq!(Tempo::new().estimate(&[-10.0; 50 * N_MELS]), 0.0);
+    }
+}

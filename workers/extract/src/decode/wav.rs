@@ -19,8 +19,6 @@ const PACKET_FRAMES: u64 = 4096;
 
 /// Why a file that starts as a RIFF WAVE cannot be read.
 pub(super) enum WavError {
-    /// The bytes cannot be had.
-    Io(io::Error),
     /// The chunks make no sense.
     Corrupt(&'static str),
     /// A way to code samples that has no decoder.
@@ -28,8 +26,8 @@ pub(super) enum WavError {
 }
 
 impl From<io::Error> for WavError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+    fn from(_: io::Error) -> Self {
+        Self::Corrupt("it ends within its header")
     }
 }
 
@@ -40,8 +38,6 @@ pub(super) struct Wav {
     pub(super) params: AudioCodecParameters,
     /// Frames that the header promises, or that are there if it promises nothing.
     pub(super) n_frames: u64,
-    /// The file ends before the header says.
-    pub(super) truncated: bool,
     block_bytes: u64,
     frames_per_block: u64,
     blocks_left: u64,
@@ -94,7 +90,6 @@ impl Wav {
                         audio,
                         params,
                         n_frames,
-                        truncated: promised > there,
                         block_bytes,
                         frames_per_block,
                         blocks_left,

@@ -1,12 +1,13 @@
 //! The periods that a correlation curve suggests.
 //!
-//! Definition: Boersma (1993): the local maxima of the curve; a higher curve is a stronger
-//! candidate, and where there are too many the weakest give way, low frequencies first.
+//! Definition: Boersma (1993): the local maxima of the curve, at the position and height
+//! of its interpolation; where there are too many the weakest give way.
 //!
-//! Always holds: a candidate's lag is at least two samples.
+//! Always holds: a peak's lag is at least two samples, and its candidate lies within one
+//! sample of it.
 
 use super::correlate::Correlator;
-use super::sinc::{interpolate, maximum, parabola};
+use super::sinc::{interpolate, parabola};
 
 /// A period that a frame may have.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,56 +17,53 @@ pub(super) struct Candidate {
     pub(super) strength: f64,
 }
 
-/// How to choose among a curve's maxima.
-pub(super) struct Choice {
-    /// Lower maxima are none.
-    pub(super) least_strength: f64,
-    /// How many to keep.
-    pub(super) most: usize,
-    /// Strength that an octave is worth when only some can be kept.
-    pub(super) octave_cost: f64,
-    /// Interpolation depth in samples.
-    pub(super) depth: usize,
+/// A local maximum among the samples of a curve.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peak {
+    pub(super) lag: usize,
+    /// How it stands among the others: its height, unless something better is known.
+    pub(super) rank: f64,
 }
 
-/// Depth of the interpolation that decides which maxima to keep, in samples.
+/// Depth of the interpolation that decides which peaks to keep, in samples.
 const ROUGH_DEPTH: usize = 30;
 
-/// Appends the candidates of the correlator's curve to `out`.
-pub(super) fn find(plan: &Correlator, rate_hz: f64, choice: &Choice, out: &mut Vec<Candidate>) {
-    let (curve, zero) = (&plan.curve, plan.reach);
-    let first = out.len();
-    let mut lags = Vec::new();
-    for lag in 2..plan.max_lag.min(plan.reach) {
-        let around = [curve[zero + lag - 1], curve[zero + lag], curve[zero + lag + 1]];
-        let [left, middle, right] = around;
-        if middle <= choice.least_strength || middle <= left || middle < right {
-            continue;
-        }
-        let exact_lag = lag as f64 + parabola(left, middle, right).0;
-        let strength = reflect(interpolate(curve, zero as f64 + exact_lag, ROUGH_DEPTH));
-        let candidate = Candidate { hz: rate_hz / exact_lag, strength };
-        if lags.len() < choice.most {
-            lags.push(lag);
-            out.push(candidate);
-            continue;
-        }
-        let worth = |c: &Candidate| c.strength + choice.octave_cost * c.hz.log2();
-        let kept = out[first..].iter().enumerate();
-        let weakest = kept.min_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)));
-        if let Some((place, weakest)) = weakest
-            && worth(&candidate) > worth(weakest)
-        {
-            lags[place] = lag;
-            out[first + place] = candidate;
-        }
+/// Fills `peaks` with the local maxima of the correlator's curve above `least`.
+pub(super) fn peaks(plan: &Correlator, least: f64, peaks: &mut Vec<Peak>) {
+    let lags = 2..plan.max_lag.min(plan.reach);
+    let maxima = lags.zip(plan.lags()[1..].windows(3)).filter_map(|(lag, r)| {
+        let is_maximum = r[1] > least && r[1] > r[0] && r[1] >= r[2];
+        is_maximum.then_some(Peak { lag, rank: r[1] })
+    });
+    peaks.clear();
+    peaks.extend(maxima);
+}
+
+/// Keeps the `most` strongest peaks, an octave upwards being worth `octave_cost`.
+pub(super) fn keep_strongest(
+    plan: &Correlator,
+    peaks: &mut Vec<Peak>,
+    most: usize,
+    octave_cost: f64,
+) {
+    if peaks.len() <= most {
+        return;
     }
-    for (candidate, &lag) in out[first..].iter_mut().zip(&lags) {
-        let depth = if candidate.hz > 0.3 * rate_hz { 700 } else { choice.depth };
-        let (position, height) = maximum(curve, zero + lag, depth);
-        *candidate =
-            Candidate { hz: rate_hz / (position - zero as f64), strength: reflect(height) };
+    for peak in peaks.iter_mut() {
+        let r = &plan.lags()[peak.lag - 1..=peak.lag + 1];
+        let lag = peak.lag as f64 + parabola(r[0], r[1], r[2]).0;
+        let strength = interpolate(&plan.curve, plan.reach as f64 + lag, ROUGH_DEPTH);
+        peak.rank = reflect(strength) - octave_cost * lag.log2();
     }
+    peaks.select_nth_unstable_by(most, |a, b| b.rank.total_cmp(&a.rank));
+    peaks.truncate(most);
+}
+
+/// The candidate of a peak.
+pub(super) fn candidate(plan: &Correlator, peak: Peak, rate_hz: f64) -> Candidate {
+    let (position, height) = plan.sinc.maximum(&plan.curve, plan.reach + peak.lag);
+    let hz = rate_hz / (position - plan.reach as f64);
+    Candidate { hz, strength: reflect(height) }
 }
 
 /// An interpolated correlation above 1 is as far from certain as its inverse.

@@ -6,8 +6,16 @@
 //!
 //! Always holds: both give a curve over lags -n to n with 1 in the middle.
 
+use realfft::num_complex::Complex;
+
+use super::sinc::Sinc;
 use super::sound::Sound;
 use crate::fft::{RealFft, fast_len};
+use crate::lanes;
+
+/// Depths to which curves are interpolated, in samples.
+const AUTO_DEPTH: usize = 70;
+const CROSS_DEPTH: usize = 700;
 
 /// How a frame is compared with itself.
 enum Method {
@@ -19,7 +27,13 @@ enum Method {
         power: Vec<f64>,
     },
     /// Cross-correlation with what follows.
-    Cross { span: RealFft<f64> },
+    Cross {
+        span: RealFft<f64>,
+        /// Sum over channels of the products of both spectra.
+        products: Vec<Complex<f64>>,
+        /// What the energy of the later window gains from lag to lag.
+        gains: Vec<f64>,
+    },
 }
 
 /// A plan to correlate frames at one sample rate.
@@ -40,20 +54,26 @@ pub(super) struct Correlator {
     pub(super) curve: Vec<f64>,
     /// For each channel the frame and the mean that was taken from it.
     frame: Vec<(Vec<f64>, f64)>,
+    /// Interpolates the curve.
+    pub(super) sinc: Sinc,
 }
 
 impl Correlator {
     /// The autocorrelation of windows of `periods` periods of `floor_hz`; none if the rate
     /// is too low for that.
     pub(super) fn auto(rate_hz: f64, floor_hz: f64, periods: f64) -> Option<Self> {
-        let mut plan = Self::plan(rate_hz, floor_hz, periods, |n_window| n_window / 2)?;
+        let mut plan = Self::cross(rate_hz, floor_hz, periods)?;
         let n = plan.n_window;
+        plan.reach = n / 2;
+        plan.curve.truncate(2 * plan.reach + 1);
+        plan.fft = RealFft::new(fast_len(n + plan.reach));
         let turn = std::f64::consts::TAU / (n + 1) as f64;
         let window: Vec<f64> = (1..=n).map(|i| 0.5 - 0.5 * (i as f64 * turn).cos()).collect();
         let mut power = vec![0.0; plan.fft.spectrum.len()];
         add_power(&mut plan.fft, &window, &mut power);
         let lags = autocorrelation(&mut plan.fft, &power);
         let window_inverse = lags[..=plan.reach].iter().map(|r| lags[0] / r).collect();
+        plan.sinc = Sinc::tabulated(AUTO_DEPTH);
         plan.method = Method::Auto { window, window_inverse, power };
         Some(plan)
     }
@@ -61,32 +81,33 @@ impl Correlator {
     /// The cross-correlation of windows of `periods` periods of `floor_hz` with what
     /// follows them; none if the rate is too low for that.
     pub(super) fn cross(rate_hz: f64, floor_hz: f64, periods: f64) -> Option<Self> {
-        Self::plan(rate_hz, floor_hz, periods, |n_window| n_window)
-    }
-
-    fn plan(
-        rate_hz: f64,
-        floor_hz: f64,
-        periods: f64,
-        reach: impl Fn(usize) -> usize,
-    ) -> Option<Self> {
         let dx = 1.0 / rate_hz;
         let window_s = periods / floor_hz;
         let half = ((window_s / dx).floor() as usize / 2).checked_sub(1).filter(|&n| n >= 2)?;
         let n_window = 2 * half;
-        let reach = reach(n_window);
-        let n_fft = fast_len(n_window + reach);
+        let fft = RealFft::new(fast_len(2 * n_window));
+        let method = Method::Cross {
+            span: RealFft::new(fft.signal.len()),
+            products: fft.spectrum.clone(),
+            gains: vec![0.0; n_window + 1],
+        };
         Some(Self {
-            method: Method::Cross { span: RealFft::new(n_fft) },
-            fft: RealFft::new(n_fft),
+            method,
+            fft,
             n_window,
             n_period: (1.0 / dx / floor_hz).floor() as usize,
             lead_s: 0.5 * (1.0 / floor_hz + window_s),
             max_lag: ((n_window as f64 / periods).floor() as usize + 2).min(n_window),
-            reach,
-            curve: vec![0.0; 2 * reach + 1],
+            reach: n_window,
+            curve: vec![0.0; 2 * n_window + 1],
             frame: Vec::new(),
+            sinc: Sinc::new(CROSS_DEPTH),
         })
+    }
+
+    /// The curve from lag 0 on.
+    pub(super) fn lags(&self) -> &[f64] {
+        &self.curve[self.reach..]
     }
 
     /// Takes the frame around `time`, without its local mean; gives its peak amplitude
@@ -99,7 +120,7 @@ impl Correlator {
         self.frame.resize_with(sound.channels.len(), Default::default);
         let mut peak = 0.0f64;
         for ((frame, mean), samples) in self.frame.iter_mut().zip(sound.channels) {
-            *mean = sum(around(samples, right, self.n_period)) / (2 * self.n_period) as f64;
+            *mean = lanes::sum(around(samples, right, self.n_period)) / (2 * self.n_period) as f64;
             frame.clear();
             frame.extend(around(samples, right, half).iter().map(|&x| f64::from(x) - *mean));
             frame.resize(self.n_window, 0.0);
@@ -130,9 +151,41 @@ impl Correlator {
                     *lag = r * inverse * scale;
                 }
             }
-            Method::Cross { span } => {
+            Method::Cross { span, products, gains } => {
                 let start = sound.low(time - self.lead_s).max(0) as usize;
-                cross(sound, start, self.n_window, &self.frame, &mut self.fft, span, lags);
+                let (n, fft) = (self.n_window, &mut self.fft);
+                products.fill(Complex::ZERO);
+                gains.fill(0.0);
+                let mut energy = 0.0;
+                for (samples, (_, mean)) in sound.channels.iter().zip(&self.frame) {
+                    let end = (start + 2 * n).min(samples.len());
+                    let samples = &samples[start.min(end)..end];
+                    span.signal.fill(0.0);
+                    for (out, &x) in span.signal.iter_mut().zip(samples) {
+                        *out = f64::from(x) - mean;
+                    }
+                    energy += span.signal[..n].iter().map(|x| x * x).sum::<f64>();
+                    let ends = span.signal.iter().zip(&span.signal[n..]);
+                    for (gain, (gone, new)) in gains[1..].iter_mut().zip(ends) {
+                        *gain += new * new - gone * gone;
+                    }
+                    fft.signal[..n].copy_from_slice(&span.signal[..n]);
+                    fft.signal[n..].fill(0.0);
+                    fft.forward();
+                    span.forward();
+                    for ((sum, x), y) in products.iter_mut().zip(&fft.spectrum).zip(&span.spectrum)
+                    {
+                        *sum += x.conj() * y;
+                    }
+                }
+                fft.spectrum.copy_from_slice(products);
+                fft.inverse();
+                let (scale, mut later) = (1.0 / fft.signal.len() as f64, energy);
+                for ((lag, product), gain) in lags.iter_mut().zip(&fft.signal).zip(&*gains) {
+                    later += gain;
+                    let energies = energy * later;
+                    *lag = if energies > 0.0 { product * scale / energies.sqrt() } else { 0.0 };
+                }
             }
         }
         lags[0] = 1.0;
@@ -140,50 +193,6 @@ impl Correlator {
         for (mirrored, r) in before.iter_mut().rev().zip(&after[1..]) {
             *mirrored = *r;
         }
-    }
-}
-
-/// Normalised correlations of `n` samples from `start` with as many that begin one, two,
-/// ... later.
-fn cross(
-    sound: Sound<'_>,
-    start: usize,
-    n: usize,
-    frame: &[(Vec<f64>, f64)],
-    fft: &mut RealFft<f64>,
-    span: &mut RealFft<f64>,
-    lags: &mut [f64],
-) {
-    let n_span = n + lags.len() - 1;
-    let (mut energy, mut sliding) = (0.0, vec![0.0; lags.len()]);
-    let mut products = vec![Default::default(); fft.spectrum.len()];
-    for (samples, (_, mean)) in sound.channels.iter().zip(frame) {
-        let samples = &samples[start.min(samples.len())..(start + n_span).min(samples.len())];
-        span.signal.fill(0.0);
-        for (out, &x) in span.signal.iter_mut().zip(samples) {
-            *out = f64::from(x) - mean;
-        }
-        fft.signal[..n].copy_from_slice(&span.signal[..n]);
-        fft.signal[n..].fill(0.0);
-        energy += fft.signal[..n].iter().map(|x| x * x).sum::<f64>();
-        let mut change = 0.0;
-        for (lag, total) in sliding.iter_mut().enumerate().skip(1) {
-            let (gone, new) = (span.signal[lag - 1], span.signal[lag - 1 + n]);
-            change += new * new - gone * gone;
-            *total += change;
-        }
-        fft.forward();
-        span.forward();
-        for ((sum, x), y) in products.iter_mut().zip(&fft.spectrum).zip(&span.spectrum) {
-            *sum += x.conj() * y;
-        }
-    }
-    fft.spectrum.copy_from_slice(&products);
-    fft.inverse();
-    let scale = 1.0 / fft.signal.len() as f64;
-    for ((lag, product), change) in lags.iter_mut().zip(&fft.signal).zip(&sliding) {
-        let energies = energy * (energy + change);
-        *lag = if energies > 0.0 { product * scale / energies.sqrt() } else { 0.0 };
     }
 }
 
@@ -209,15 +218,4 @@ fn autocorrelation<'a>(fft: &'a mut RealFft<f64>, power: &[f64]) -> &'a [f64] {
 /// The `2 * n` samples around the gap before `right`, as far as there are any.
 fn around(samples: &[f32], right: usize, n: usize) -> &[f32] {
     &samples[right.saturating_sub(n).min(samples.len())..(right + n).min(samples.len())]
-}
-
-fn sum(samples: &[f32]) -> f64 {
-    let (chunks, rest) = samples.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += f64::from(x);
-        }
-    }
-    lanes.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
 }

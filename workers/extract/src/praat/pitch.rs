@@ -5,7 +5,7 @@
 //!
 //! Always holds: frames are equally spaced; each has one frequency or none.
 
-use super::candidates::{Candidate, Choice, find};
+use super::candidates::{Candidate, Peak, candidate, keep_strongest, peaks};
 use super::correlate::Correlator;
 use super::sound::{Sound, frames};
 
@@ -16,17 +16,21 @@ const CEILING_HZ: f64 = 600.0;
 const PERIODS: f64 = 3.0;
 /// Candidates of a frame, the unvoiced one aside.
 const MOST: usize = 14;
+/// A frame whose peak is below this part of the sound's tends to be unvoiced.
 const SILENCE_THRESHOLD: f64 = 0.03;
+/// What it takes to be voiced, as a correlation.
 const VOICING_THRESHOLD: f64 = 0.45;
+/// What an octave upwards is worth, as a correlation.
 const OCTAVE_COST: f64 = 0.01;
+/// What a jump by an octave between two frames costs.
 const OCTAVE_JUMP_COST: f64 = 0.35;
+/// What a change of voicing between two frames costs.
 const VOICING_COST: f64 = 0.14;
-const DEPTH: usize = 70;
 
 /// A pitch track.
 pub(super) struct Pitch {
     /// Frequency of each frame in Hz, if it is voiced.
-    pub(super) hz: Vec<Option<f64>>,
+    hz: Vec<Option<f64>>,
     first_s: f64,
     step_s: f64,
     duration_s: f64,
@@ -42,12 +46,14 @@ struct Node {
 /// A plan to follow pitch at one sample rate.
 pub(super) struct PitchTracker {
     correlator: Correlator,
+    peaks: Vec<Peak>,
 }
 
 impl PitchTracker {
     /// None if the sample rate is too low.
     pub(super) fn new(rate_hz: f64) -> Option<Self> {
-        Some(Self { correlator: Correlator::auto(rate_hz, FLOOR_HZ, PERIODS)? })
+        let correlator = Correlator::auto(rate_hz, FLOOR_HZ, PERIODS)?;
+        Some(Self { correlator, peaks: Vec::new() })
     }
 
     /// None if the sound is shorter than a window.
@@ -55,14 +61,8 @@ impl PitchTracker {
         let window_s = PERIODS / FLOOR_HZ;
         let step_s = window_s / 4.0;
         let (n, first_s) = frames(sound, window_s, step_s)?;
-        let global_peak = global_peak(sound);
+        let global_peak = sound.peak_around_mean();
         let ceiling_hz = CEILING_HZ.min(0.5 * sound.rate_hz);
-        let choice = Choice {
-            least_strength: 0.5 * VOICING_THRESHOLD,
-            most: MOST,
-            octave_cost: OCTAVE_COST,
-            depth: DEPTH,
-        };
         let (mut nodes, mut candidates) = (Vec::with_capacity(n), Vec::new());
         for i in 0..n {
             let time = first_s + i as f64 * step_s;
@@ -72,22 +72,26 @@ impl PitchTracker {
             // two changes of voicing: a frame as silent as this is unvoiced in any case.
             if peak > 0.0 && unvoiced_strength <= 1.0 + 2.0 * VOICING_COST {
                 self.correlator.correlate(sound, time);
-                find(&self.correlator, sound.rate_hz, &choice, &mut candidates);
+                self.find_candidates(sound.rate_hz, ceiling_hz, &mut candidates);
             }
             nodes.push(Node { end: candidates.len(), unvoiced_strength });
         }
         let hz = cheapest_path(&nodes, &candidates, ceiling_hz);
         Some(Pitch { hz, first_s, step_s, duration_s: sound.duration() })
     }
-}
 
-/// Greatest distance of a sample from its channel's mean.
-pub(super) fn global_peak(sound: Sound<'_>) -> f64 {
-    let peaks = sound.channels.iter().map(|samples| {
-        let mean = samples.iter().map(|&x| f64::from(x)).sum::<f64>() / samples.len() as f64;
-        samples.iter().fold(0.0f64, |peak, &x| peak.max((f64::from(x) - mean).abs()))
-    });
-    peaks.fold(0.0, f64::max)
+    /// Appends those candidates of the correlated frame that the path may go through.
+    fn find_candidates(&mut self, rate_hz: f64, ceiling_hz: f64, out: &mut Vec<Candidate>) {
+        let plan = &self.correlator;
+        peaks(plan, 0.5 * VOICING_THRESHOLD, &mut self.peaks);
+        keep_strongest(plan, &mut self.peaks, MOST, OCTAVE_COST);
+        for &peak in &self.peaks {
+            // Within a sample of its peak a candidate may come below the ceiling.
+            if rate_hz / (peak.lag + 1) as f64 <= ceiling_hz {
+                out.extend(Some(candidate(plan, peak, rate_hz)).filter(|c| c.hz < ceiling_hz));
+            }
+        }
+    }
 }
 
 fn unvoiced_strength(peak: f64, global_peak: f64) -> f64 {
@@ -113,7 +117,7 @@ fn cheapest_path(nodes: &[Node], candidates: &[Candidate], ceiling_hz: f64) -> V
     for node in nodes {
         let start = states.len();
         states.push(State { octave: None, sum: node.unvoiced_strength, from: 0 });
-        states.extend(candidates[first..node.end].iter().filter(|c| c.hz < ceiling_hz).map(|c| {
+        states.extend(candidates[first..node.end].iter().map(|c| {
             let sum = c.strength - OCTAVE_COST * (ceiling_hz / c.hz).log2();
             State { octave: Some(c.hz.log2()), sum, from: 0 }
         }));

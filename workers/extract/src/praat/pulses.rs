@@ -7,47 +7,52 @@
 //! Always holds: pulses are in the order of time.
 
 use super::pitch::Pitch;
+use super::sinc::parabola;
 use super::sound::Sound;
+use crate::lanes::{self, dot, dot_f64};
 
 /// The pulses of a sound, in seconds.
 pub(super) fn pulses(sound: Sound<'_>, pitch: &Pitch) -> Vec<f64> {
     let mut pulses = Vec::new();
-    let peak = peak(sound);
+    let mut search = Search { sound, curve: Vec::new(), energies: Vec::new() };
+    let peaks = sound.channels.iter().map(|samples| lanes::peak(samples));
+    let peak = f64::from(peaks.fold(0.0, f32::max));
     let (mut after, mut last_added) = (0.0, f64::NEG_INFINITY);
     while let Some((start, end)) = pitch.voiced_after(after) {
+        after = end;
         let middle = 0.5 * (start + end);
-        if let Some(hz) = pitch.at(middle) {
-            let seed = extremum(sound, middle - 0.5 / hz, middle + 0.5 / hz);
-            let mut time = seed;
-            let mut before = Vec::new();
-            while let Some(hz) = pitch.at(time) {
-                let found = next_period(sound, time, 1.0 / hz, -1.25 / hz, -0.8 / hz);
-                time = found.time.unwrap_or(time - 1.0 / hz);
-                let ends = time < start;
-                if found.is_pulse(ends, peak) && time - last_added > 0.8 / hz {
-                    before.push(time);
-                }
-                if ends {
-                    break;
-                }
+        let Some(hz) = pitch.at(middle) else { continue };
+        let seed = extremum(sound, middle - 0.5 / hz, middle + 0.5 / hz);
+
+        let mut time = seed;
+        let first = pulses.len();
+        while let Some(hz) = pitch.at(time) {
+            let found = search.period(time, 1.0 / hz, -1.25 / hz, -0.8 / hz);
+            time = found.time.unwrap_or(time - 1.0 / hz);
+            let ends = time < start;
+            if found.is_pulse(ends, peak) && time - last_added > 0.8 / hz {
+                pulses.push(time);
             }
-            pulses.extend(before.into_iter().rev());
-            pulses.push(seed);
-            time = seed;
-            while let Some(hz) = pitch.at(time) {
-                let found = next_period(sound, time, 1.0 / hz, 0.8 / hz, 1.25 / hz);
-                time = found.time.unwrap_or(time + 1.0 / hz);
-                let ends = time > end;
-                if found.is_pulse(ends, peak) {
-                    pulses.push(time);
-                    last_added = time;
-                }
-                if ends {
-                    break;
-                }
+            if ends {
+                break;
             }
         }
-        after = end;
+        pulses[first..].reverse();
+
+        pulses.push(seed);
+        time = seed;
+        while let Some(hz) = pitch.at(time) {
+            let found = search.period(time, 1.0 / hz, 0.8 / hz, 1.25 / hz);
+            time = found.time.unwrap_or(time + 1.0 / hz);
+            let ends = time > end;
+            if found.is_pulse(ends, peak) {
+                pulses.push(time);
+                last_added = time;
+            }
+            if ends {
+                break;
+            }
+        }
     }
     pulses
 }
@@ -72,54 +77,125 @@ impl Found {
     }
 }
 
-/// Where between `from` and `to` seconds from `time` the period around `time` comes again.
-fn next_period(sound: Sound<'_>, time: f64, period: f64, from: f64, to: f64) -> Found {
-    let half = 0.5 * period;
-    let left = sound.nearest(time - half);
-    let right = sound.nearest(time + half);
-    let first = sound.low(time + from - half);
-    let last = sound.high(time + to - half);
-    let n = sound.len() as isize;
-    let (mut r1, mut r2, mut r3) = (0.0, 0.0, 0.0);
-    let mut best = (-1.0, 0.0, 0.0, 0, 0.0);
-    for start in first..=last {
-        let (mut norm1, mut norm2, mut product, mut peak) = (0.0, 0.0, 0.0, 0.0f64);
-        for samples in sound.channels {
-            for (i1, i2) in (left..=right).zip(start..) {
-                if i1 < 0 || i1 >= n || i2 < 0 || i2 >= n {
-                    continue;
-                }
-                let (a, b) = (f64::from(samples[i1 as usize]), f64::from(samples[i2 as usize]));
-                norm1 += a * a;
-                norm2 += b * b;
-                product += a * b;
-                peak = peak.max(b.abs());
-            }
-        }
-        (r1, r2) = (r2, r3);
-        r3 = if product == 0.0 { 0.0 } else { product / f64::sqrt(norm1 * norm2) };
-        if r2 > best.0 && r2 >= r1 && r2 >= r3 {
-            best = (r2, r1, r3, start - 1, peak);
-        }
-    }
-    let (correlation, r1, r3, start, peak) = best;
-    if correlation <= -1.0 {
-        return Found { time: None, correlation: -1.0, peak: 0.0 };
-    }
-    let (mut correlation, mut position) = (correlation, start as f64);
-    let curvature = 2.0 * correlation - r1 - r3;
-    if curvature != 0.0 {
-        let slope = 0.5 * (r3 - r1);
-        correlation += 0.5 * slope * slope / curvature;
-        position += slope / curvature;
-    }
-    Found { time: Some(time + (position - left as f64) * sound.dx), correlation, peak }
+/// How far correlations in single precision may be off, generously.
+const ROUGHNESS: f64 = 1e-4;
+
+/// The search for periods, with its scratch.
+struct Search<'a> {
+    sound: Sound<'a>,
+    /// Correlations by start of the later period; the first is taken to be 0.
+    curve: Vec<f64>,
+    /// Energies of the later period.
+    energies: Vec<f64>,
 }
 
-/// Greatest magnitude of the sound.
-fn peak(sound: Sound<'_>) -> f64 {
-    let samples = sound.channels.iter().flatten();
-    f64::from(samples.fold(0.0f32, |peak, x| peak.max(x.abs())))
+impl Search<'_> {
+    /// Where between `from` and `to` seconds from `time` the period around `time` comes
+    /// again.
+    fn period(&mut self, time: f64, period: f64, from: f64, to: f64) -> Found {
+        let (sound, half) = (self.sound, 0.5 * period);
+        let window =
+            Window { sound, left: sound.nearest(time - half), right: sound.nearest(time + half) };
+        let first = sound.low(time + from - half);
+        let n = (sound.high(time + to - half) - first + 1).max(0) as usize;
+        self.curve.clear();
+        self.curve.resize(n + 1, 0.0);
+        window.rough(first, &mut self.curve[1..], &mut self.energies);
+        let curve = &self.curve;
+        let before = |i: usize| if i == 0 { 0.0 } else { curve[i - 1] };
+        let is_maximum = |&i: &usize| curve[i] >= before(i) && curve[i] >= curve[i + 1];
+        let highest = (0..n).filter(is_maximum).map(|i| curve[i]).fold(-1.0, f64::max);
+        // Single precision finds the place, double precision the value.
+        let exact = |i: usize| if i == 0 { 0.0 } else { window.exact(first + i as isize - 1) };
+        let mut best: Option<(usize, [f64; 3])> = None;
+        for i in (0..n).filter(is_maximum).filter(|&i| curve[i] > highest - ROUGHNESS) {
+            let r = [exact(i.saturating_sub(1)), exact(i), exact(i + 1)];
+            if best.is_none_or(|(_, best)| r[1] > best[1]) {
+                best = Some((i, r));
+            }
+        }
+        let Some((i, [left, middle, right])) = best else {
+            return Found { time: None, correlation: -1.0, peak: 0.0 };
+        };
+        let start = first + i as isize;
+        let (shift, correlation) = parabola(left, middle, right);
+        let position = start as f64 - 1.0 + shift.clamp(-0.5, 0.5);
+        let time = time + (position - window.left as f64) * sound.dx;
+        Found { time: Some(time), correlation, peak: window.peak(start) }
+    }
+}
+
+/// The samples of one period, compared with as many elsewhere.
+#[derive(Clone, Copy)]
+struct Window<'a> {
+    sound: Sound<'a>,
+    left: isize,
+    right: isize,
+}
+
+impl Window<'_> {
+    /// The samples from `left` and from `start` on that both are in the sound.
+    fn pairs(&self, start: isize) -> impl Iterator<Item = (&[f32], &[f32])> {
+        let n = self.sound.len() as isize;
+        let skipped = 0.max(-self.left).max(-start);
+        let length = (self.right + 1).min(n).min(n + self.left - start) - self.left;
+        let range = move |from: isize| {
+            let from = (from + skipped).clamp(0, n) as usize;
+            from..from + (length - skipped).max(0) as usize
+        };
+        let (a, b) = (range(self.left), range(start));
+        self.sound.channels.iter().map(move |x| (&x[a.clone()], &x[b.clone()]))
+    }
+
+    /// Correlation with the samples from `start` on.
+    fn exact(&self, start: isize) -> f64 {
+        let (mut product, mut energy1, mut energy2) = (0.0, 0.0, 0.0);
+        for (a, b) in self.pairs(start) {
+            product += dot_f64(a, b);
+            energy1 += dot_f64(a, a);
+            energy2 += dot_f64(b, b);
+        }
+        if product == 0.0 { 0.0 } else { product / (energy1 * energy2).sqrt() }
+    }
+
+    /// Correlations with the samples from `first`, `first + 1`, ... on; `out` is zero.
+    fn rough(&self, first: isize, out: &mut [f64], energies: &mut Vec<f64>) {
+        let length = (self.right - self.left + 1).max(0) as usize;
+        let inside = |from: isize, n: usize| {
+            let from = usize::try_from(from).ok()?;
+            (from + n <= self.sound.len()).then_some(from..from + n)
+        };
+        let (Some(here), Some(there)) =
+            (inside(self.left, length), inside(first, length + out.len()))
+        else {
+            for (r, start) in out.iter_mut().zip(first..) {
+                *r = self.exact(start);
+            }
+            return;
+        };
+        energies.clear();
+        energies.resize(out.len(), 0.0);
+        let mut energy_here = 0.0;
+        for samples in self.sound.channels {
+            let (a, b) = (&samples[here.clone()], &samples[there.clone()]);
+            energy_here += dot_f64(a, a);
+            let mut energy = dot_f64(&b[..length], &b[..length]);
+            for (i, (r, total)) in out.iter_mut().zip(energies.iter_mut()).enumerate() {
+                *r += f64::from(dot(a, &b[i..i + length]));
+                *total += energy;
+                energy += f64::from(b[i + length]).powi(2) - f64::from(b[i]).powi(2);
+            }
+        }
+        for (r, energy) in out.iter_mut().zip(energies) {
+            let energies = energy_here * *energy;
+            *r = if energies > 0.0 { *r / energies.sqrt() } else { 0.0 };
+        }
+    }
+
+    /// Greatest magnitude of the samples from `start` on.
+    fn peak(&self, start: isize) -> f64 {
+        f64::from(self.pairs(start).map(|(_, b)| lanes::peak(b)).fold(0.0, f32::max))
+    }
 }
 
 /// The time of the greatest magnitude between two times, in seconds.
@@ -143,13 +219,12 @@ fn extremum(sound: Sound<'_>, from: f64, to: f64) -> f64 {
     let position = if value(low) == value(high) {
         0.5 * (first + last) as f64
     } else {
-        let i = if value(low).abs() > value(high).abs() { low } else { high };
-        if i == first || i == last {
-            i as f64
-        } else {
-            let (left, middle, right) = (value(i - 1), value(i), value(i + 1));
-            i as f64 + 0.5 * (right - left) / (2.0 * middle - left - right)
-        }
+        let (i, sign) =
+            if value(low).abs() > value(high).abs() { (low, -1.0) } else { (high, 1.0) };
+        let at_an_end = i == first || i == last;
+        let shift =
+            |i: usize| parabola(sign * value(i - 1), sign * value(i), sign * value(i + 1)).0;
+        i as f64 + if at_an_end { 0.0 } else { shift(i) }
     };
     sound.time(position)
 }

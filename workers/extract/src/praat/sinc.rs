@@ -6,6 +6,95 @@
 //!
 //! Always holds: at a sample the interpolation gives the sample.
 
+use std::f64::consts::PI;
+
+/// Interpolation up to a given depth.
+pub(super) struct Sinc {
+    depth: usize,
+    /// For each step between two samples the weights of `depth` samples to either side;
+    /// empty where the depth is seldom to be had.
+    tables: Vec<Vec<f64>>,
+}
+
+/// Steps of a table between two samples.
+const STEPS: usize = 64;
+
+/// Distance of the points around a maximum, in steps.
+const NEAR: f64 = 4.0;
+
+/// Terms that are computed side by side; even, so that signs alternate within.
+const LANES: usize = 8;
+
+impl Sinc {
+    /// Up to `depth` samples, with weights from tables where all of them are there.
+    pub(super) fn tabulated(depth: usize) -> Self {
+        let table = |step: usize| {
+            let (left, right) = (step as f64 / STEPS as f64, 1.0 - step as f64 / STEPS as f64);
+            let side = |first: f64| {
+                (0..depth).map(move |i| weight(first + i as f64, first + depth as f64))
+            };
+            side(left).rev().chain(side(right)).collect()
+        };
+        Self { depth, tables: (0..STEPS).map(table).collect() }
+    }
+
+    /// Up to `depth` samples, as far as there are any.
+    pub(super) fn new(depth: usize) -> Self {
+        Self { depth, tables: Vec::new() }
+    }
+
+    /// Position and height of the interpolated maximum around the local maximum `y[peak]`.
+    pub(super) fn maximum(&self, y: &[f64], peak: usize) -> (f64, f64) {
+        if peak == 0 || peak + 1 >= y.len() {
+            return (peak as f64, y[peak]);
+        }
+        let steps = STEPS as f64;
+        let vertex = parabola(y[peak - 1], y[peak], y[peak + 1]).0;
+        let mut guess = ((peak as f64 + vertex) * steps).round();
+        // Where the curve is as smooth as it looks, parabolas through three close points
+        // lead to the maximum: the error falls with the cube of the distance.
+        for _ in 0..4 {
+            let heights = [-NEAR, 0.0, NEAR].map(|shift| self.at_step(y, guess + shift));
+            let (shift, height) = parabola(heights[0], heights[1], heights[2]);
+            if shift == 0.0 || shift.abs() > 2.0 {
+                break;
+            }
+            if (shift * NEAR).abs() <= 1.0 {
+                return ((guess + shift * NEAR) / steps, height);
+            }
+            guess = (guess + shift * NEAR).round();
+        }
+        let centre = peak as f64;
+        brent(|x| interpolate(y, x, self.depth), centre - 1.0, centre + 1.0)
+    }
+
+    /// The value of `y` at a whole number of steps.
+    fn at_step(&self, y: &[f64], step: f64) -> f64 {
+        let left = (step / STEPS as f64).floor();
+        let table = self.tables.get((step - left * STEPS as f64) as usize);
+        let (left, depth) = (left as usize, self.depth);
+        if let (Some(table), true) = (table, left + 1 >= depth) {
+            let first = left + 1 - depth;
+            if let Some(y) = y.get(first..first + 2 * depth) {
+                return dot(y, table);
+            }
+        }
+        interpolate(y, step / STEPS as f64, depth)
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
 /// The value of `y` at position `x` between its samples.
 pub(super) fn interpolate(y: &[f64], x: f64, depth: usize) -> f64 {
     let last = y.len() - 1;
@@ -26,28 +115,92 @@ pub(super) fn interpolate(y: &[f64], x: f64, depth: usize) -> f64 {
         1 => y[left] + fraction * (y[left + 1] - y[left]),
         2 => cubic(&y[left - 1..left + 3], fraction),
         _ => {
-            let before = y[left + 1 - depth..=left].iter().rev();
-            let after = &y[left + 1..=left + depth];
-            half_sinc(before, fraction, depth) + half_sinc(after.iter(), 1.0 - fraction, depth)
+            let (rest, chunks) = y[left + 1 - depth..=left].as_rchunks::<LANES>();
+            let backwards = |mut chunk: [f64; LANES]| {
+                chunk.reverse();
+                chunk
+            };
+            let before = chunks.iter().rev().copied().map(backwards);
+            let before = before.chain([padded(rest.iter().rev())]);
+            let (chunks, rest) = y[left + 1..=left + depth].as_chunks::<LANES>();
+            let after = chunks.iter().copied().chain([padded(rest.iter())]);
+            let sum = half(before, fraction, depth) + half(after, 1.0 - fraction, depth);
+            sum * (PI * fraction).sin() / (2.0 * PI)
         }
     }
 }
 
-/// The sum over samples at distances `first`, `first + 1`, ...: one side of the peak.
-fn half_sinc<'a>(samples: impl Iterator<Item = &'a f64>, first: f64, depth: usize) -> f64 {
-    use std::f64::consts::PI;
-    let reach = PI / (first + depth as f64);
-    let step = 2.0 * reach.cos();
-    // cos((n + 1) r) = 2 cos(r) cos(n r) - cos((n - 1) r)
-    let (mut previous, mut window) = (((first - 1.0) * reach).cos(), (first * reach).cos());
-    let (mut sum, mut distance, mut sign) = (0.0, first, 1.0);
-    for sample in samples {
-        sum += sign * sample * (1.0 + window) / distance;
-        (previous, window) = (window, step * window - previous);
-        distance += 1.0;
-        sign = -sign;
+fn padded<'a>(rest: impl Iterator<Item = &'a f64>) -> [f64; LANES] {
+    let mut chunk = [0.0; LANES];
+    for (out, x) in chunk.iter_mut().zip(rest) {
+        *out = *x;
     }
-    sum * (PI * first).sin() / (2.0 * PI)
+    chunk
+}
+
+/// The windowed sum of alternating samples over their distances `first`, `first + 1`, ...:
+/// one side of the interpolation, but for the sine that all terms share.
+fn half(chunks: impl Iterator<Item = [f64; LANES]>, first: f64, depth: usize) -> f64 {
+    const HALF: usize = LANES / 2;
+    let reach = PI / (first + depth as f64);
+    // cos((n + 1) r) = 2 cos(r) cos(n r) - cos((n - 1) r), and the same with LANES for 1.
+    let (sin, cos) = reach.sin_cos();
+    let (sin_first, cos_first) = (first * reach).sin_cos();
+    let mut windows = [0.0; 2 * LANES];
+    (windows[0], windows[1]) = (cos_first, cos_first * cos - sin_first * sin);
+    for i in 2..2 * LANES {
+        windows[i] = 2.0 * cos * windows[i - 1] - windows[i - 2];
+    }
+    let (window, next) = windows.split_at_mut(LANES);
+    // cos(8 r) by doubling the angle three times.
+    let turn = 2.0 * (0..3).fold(cos, |cos, _| 2.0 * cos * cos - 1.0);
+    let mut distance: [f64; LANES] = std::array::from_fn(|lane| first + lane as f64);
+    let mut sums = [0.0; HALF];
+    for chunk in chunks {
+        for lane in 0..HALF {
+            // Two terms of the same sign over one division.
+            let other = lane + HALF;
+            let a = chunk[lane] * (1.0 + window[lane]);
+            let b = chunk[other] * (1.0 + window[other]);
+            let (d, e) = (distance[lane], distance[other]);
+            sums[lane] += (a * e + b * d) / (d * e);
+        }
+        for lane in 0..LANES {
+            (window[lane], next[lane]) = (next[lane], turn * next[lane] - window[lane]);
+            distance[lane] += LANES as f64;
+        }
+    }
+    sums[0] - sums[1] + sums[2] - sums[3]
+}
+
+/// Samples to either side that [`Halfway`] looks at.
+const HALFWAY_DEPTH: usize = 16;
+
+/// Interpolation exactly between two samples, with the weights at hand.
+pub(super) struct Halfway([f64; 2 * HALFWAY_DEPTH]);
+
+impl Halfway {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|i| {
+            let distance = i as f64 + 0.5 - HALFWAY_DEPTH as f64;
+            weight(distance, HALFWAY_DEPTH as f64 + 0.5)
+        }))
+    }
+
+    /// About the value of `y` between samples `left` and `left + 1`, if there are enough.
+    pub(super) fn at(&self, y: &[f64], left: usize) -> Option<f64> {
+        let first = (left + 1).checked_sub(HALFWAY_DEPTH)?;
+        Some(dot(y.get(first..first + 2 * HALFWAY_DEPTH)?, &self.0))
+    }
+}
+
+/// A sinc under a raised cosine of the given reach.
+fn weight(distance: f64, reach: f64) -> f64 {
+    if distance == 0.0 {
+        return 1.0;
+    }
+    let window = 0.5 + 0.5 * (PI * distance / reach).cos();
+    window * (PI * distance).sin() / (PI * distance)
 }
 
 /// Through four samples, at `fraction` between the middle two.
@@ -70,15 +223,6 @@ pub(super) fn parabola(left: f64, middle: f64, right: f64) -> (f64, f64) {
     } else {
         (0.0, middle)
     }
-}
-
-/// Position and height of the interpolated maximum around the local maximum `y[peak]`.
-pub(super) fn maximum(y: &[f64], peak: usize, depth: usize) -> (f64, f64) {
-    if peak == 0 || peak + 1 >= y.len() {
-        return (peak as f64, y[peak]);
-    }
-    let centre = peak as f64;
-    brent(|x| interpolate(y, x, depth), centre - 1.0, centre + 1.0)
 }
 
 /// The maximum of `f` between `low` and `high`: golden sections and parabolas in turn
@@ -114,10 +258,18 @@ fn brent(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> (f64, f64) {
         }
         let new = (x + step, f(x + step));
         if new.1 >= fx {
-            if new.0 < x { high = x } else { low = x }
+            if new.0 < x {
+                high = x;
+            } else {
+                low = x;
+            }
             (third, second, best) = (second, best, new);
         } else {
-            if new.0 < x { low = new.0 } else { high = new.0 }
+            if new.0 < x {
+                low = new.0;
+            } else {
+                high = new.0;
+            }
             if new.1 >= second.1 || second.0 == x {
                 (third, second) = (second, new);
             } else if new.1 >= third.1 || third.0 == x || third.0 == second.0 {
@@ -126,4 +278,46 @@ fn brent(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> (f64, f64) {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cosine_is_found_between_its_samples(
+            top in 90.0f64..110.0,
+            radians in 0.05f64..1.5,
+            depth in prop_oneof![Just(70usize), Just(700)],
+        ) {
+            let y: Vec<f64> = (0..200).map(|i| ((f64::from(i) - top) * radians).cos()).collect();
+            let peak = top.round() as usize;
+            let sincs = [Sinc::new(depth), Sinc::tabulated(depth)];
+            for (position, height) in sincs.map(|sinc| sinc.maximum(&y, peak)) {
+                prop_assert!((position - top).abs() < 1e-3, "{position} for {top}");
+                prop_assert!((height - 1.0).abs() < 1e-3, "{height}");
+            }
+            let between = interpolate(&y, top + 0.3, depth);
+            prop_assert!((between - (0.3 * radians).cos()).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn samples_stay_and_ends_are_held() {
+        let y = [1.0, -2.0, 3.0, 5.0, 4.0];
+        for (i, &sample) in y.iter().enumerate() {
+            assert_eq!(interpolate(&y, i as f64, 70), sample);
+        }
+        assert_eq!(interpolate(&y, -1.0, 70), 1.0);
+        assert_eq!(interpolate(&y, 9.0, 70), 4.0);
+        assert_eq!(interpolate(&y, 0.5, 70), -0.5);
+    }
+
+    #[test]
+    fn brent_finds_what_parabolas_miss() {
+        let (position, height) = brent(|x| -(x - 0.7).abs(), -1.0, 1.0);
+        assert!((position - 0.7).abs() < 1e-6 && height > -1e-6);
+    }
 }

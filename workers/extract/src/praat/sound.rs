@@ -7,18 +7,20 @@
 //! often fall exactly between two samples, where another order of rounding would shift a
 //! whole frame by one.
 
+use crate::lanes;
+
 /// A sound of one or more channels.
 #[derive(Clone, Copy)]
 pub(super) struct Sound<'a> {
     /// At least one channel; all of the same length.
-    pub(super) channels: &'a [Vec<f32>],
+    pub(super) channels: &'a [&'a [f32]],
     pub(super) rate_hz: f64,
     /// Time between two samples in seconds.
     pub(super) dx: f64,
 }
 
 impl<'a> Sound<'a> {
-    pub(super) fn new(channels: &'a [Vec<f32>], rate_hz: u32) -> Self {
+    pub(super) fn new(channels: &'a [&'a [f32]], rate_hz: u32) -> Self {
         let rate_hz = f64::from(rate_hz);
         Self { channels, rate_hz, dx: 1.0 / rate_hz }
     }
@@ -56,6 +58,16 @@ impl<'a> Sound<'a> {
     /// Position counted from 1, as Praat rounds it.
     fn index(self, time: f64) -> f64 {
         (time - 0.5 / self.rate_hz) / self.dx + 1.0
+    }
+
+    /// Greatest distance of a sample from its channel's mean.
+    pub(super) fn peak_around_mean(self) -> f64 {
+        let peaks = self.channels.iter().map(|samples| {
+            let mean = lanes::sum(samples) / samples.len() as f64;
+            let (low, high) = lanes::range(samples);
+            (f64::from(high) - mean).max(mean - f64::from(low))
+        });
+        peaks.fold(0.0, f64::max)
     }
 
     /// Mean of the first two channels, or the only one: what Praat looks at when it picks

@@ -1,0 +1,51 @@
+//! The ways in which audio can be of no use, each with what to do about it.
+
+use std::fmt::Display;
+
+use voxage_contract::Reject;
+
+/// The bytes cannot be had.
+pub(super) fn fetch(why: impl Display) -> Reject {
+    Reject::new("fetch", "read_failed", format!("the audio cannot be read: {why}"))
+}
+
+pub(super) fn empty_audio() -> Reject {
+    decode("empty_audio", "the file has no bytes; record or fetch it again")
+}
+
+pub(super) fn unknown_format() -> Reject {
+    let known = "WAV, FLAC, MP3, Ogg Vorbis, AAC (also in MP4), AIFF or CAF";
+    decode(
+        "unknown_format",
+        format!("the file is not audio of a known format; convert it to {known}"),
+    )
+}
+
+pub(super) fn unsupported_codec(what: impl Display) -> Reject {
+    decode("unsupported_codec", format!("{what} cannot be decoded; convert it to WAV, FLAC or MP3"))
+}
+
+pub(super) fn unsupported_rate(rate_hz: u32) -> Reject {
+    let message = format!("the sample rate is {rate_hz} Hz; resample it to 4000 to 384000 Hz");
+    decode("unsupported_rate", message)
+}
+
+pub(super) fn unsupported_channels(n: usize, most: usize) -> Reject {
+    decode("unsupported_channels", format!("the file has {n} channels; export {most} at most"))
+}
+
+pub(super) fn no_audio() -> Reject {
+    decode("no_audio", "the file has no audio track; export one with sound")
+}
+
+pub(super) fn no_samples() -> Reject {
+    decode("no_samples", "the file holds no audio samples; record or export it again")
+}
+
+pub(super) fn corrupt(why: impl Display) -> Reject {
+    decode("corrupt", format!("the file is damaged: {why}; export or fetch it again"))
+}
+
+fn decode(code: &str, message: impl Into<String>) -> Reject {
+    Reject::new("decode", code, message)
+}

@@ -1,0 +1,293 @@
+//! An opened container with the decoder of its audio track.
+//!
+//! Always holds: parts that cannot be decoded are left out; memory follows from what was
+//! decoded, not from what a header claims.
+//! It does not know formats: symphonia and [`super::wav`] do.
+
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP3, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatReader, TrackType};
+use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::packet::Packet;
+use symphonia::default::{get_codecs, get_probe};
+use voxage_contract::{AudioInfo, Reject, Warning};
+
+use super::Decoded;
+use super::inspect::{clean, is_clipped};
+use super::reject::{
+    corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_channels,
+    unsupported_codec, unsupported_rate,
+};
+use super::source::Source;
+use super::wav::{Wav, WavError, is_wav};
+
+/// Sample rates that are read, in Hz.
+const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
+
+/// More channels than a recording of a voice has.
+const MOST_CHANNELS: usize = 64;
+
+/// Packets in a row that may be unreadable before the rest of the file is given up.
+const MOST_BAD_PACKETS: u32 = 1000;
+
+/// Recordings may end this much before their header says, in seconds.
+const SLACK_S: f64 = 0.1;
+
+/// Samples that Praat leaves out of what an MP3 decodes to, at the start. It keeps what
+/// encoders put around the recording, but for the last packet if no tag follows it.
+const PRAAT_MP3_SKIP: usize = 625;
+
+/// An opened recording.
+pub(super) struct Stream {
+    packets: Packets,
+    decoder: Box<dyn AudioDecoder>,
+    track: u32,
+    /// For MP3 the frames at the start that its encoder put there, if its tag says so.
+    mp3_delay: Option<usize>,
+    /// The file ends with an ID3v1 tag.
+    id3v1: bool,
+    /// Frames of the recording, where the container knows.
+    n_frames: Option<u64>,
+    /// Why the decoder will not take this kind of audio, once it said so.
+    refusal: Option<&'static str>,
+    /// A packet was left out.
+    damaged: bool,
+}
+
+enum Packets {
+    Wav(Wav),
+    Other(Box<dyn FormatReader>),
+}
+
+impl Packets {
+    fn next(&mut self) -> Result<Option<Packet>, Error> {
+        match self {
+            Self::Wav(wav) => Ok(wav.next_packet()?),
+            Self::Other(reader) => reader.next_packet(),
+        }
+    }
+}
+
+impl Stream {
+    /// Opens a recording by what it contains.
+    pub(super) fn open<R>(mut source: Source<R>) -> Result<Self, Reject>
+    where
+        R: Read + Seek + Send + Sync + 'static,
+    {
+        if source.n_bytes() == 0 {
+            return Err(empty_audio());
+        }
+        let mut start = Vec::new();
+        (&mut source).take(12).read_to_end(&mut start).map_err(fetch)?;
+        source.rewind().map_err(fetch)?;
+        if is_wav(&start) {
+            return Self::open_wav(source);
+        }
+        let mut tag = [0; 3];
+        if source.n_bytes() > 128 {
+            source.seek(SeekFrom::End(-128)).map_err(fetch)?;
+            source.read_exact(&mut tag).map_err(fetch)?;
+            source.rewind().map_err(fetch)?;
+        }
+        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_other(source)? })
+    }
+
+    fn open_wav(source: impl MediaSource + 'static) -> Result<Self, Reject> {
+        let wav = Wav::open(Box::new(source)).map_err(|error| match error {
+            WavError::Corrupt(why) => corrupt(why),
+            WavError::Unsupported(what) => unsupported_codec(what),
+        })?;
+        let (decoder, n_frames) = (decoder(&wav.params)?, Some(wav.n_frames));
+        Ok(Self::new(Packets::Wav(wav), decoder, 0, n_frames))
+    }
+
+    fn open_other(source: impl MediaSource + 'static) -> Result<Self, Reject> {
+        let stream = MediaSourceStream::new(Box::new(source), Default::default());
+        let reader = get_probe()
+            .probe(&Hint::new(), stream, Default::default(), Default::default())
+            .map_err(|error| match error {
+                Error::Unsupported(_) => unknown_format(),
+                Error::IoError(why) if why.kind() == ErrorKind::UnexpectedEof => unknown_format(),
+                other => corrupt(other),
+            })?;
+        let track = reader
+            .first_track_known_codec(TrackType::Audio)
+            .or_else(|| reader.first_track(TrackType::Audio))
+            .ok_or_else(no_audio)?;
+        let Some(CodecParameters::Audio(params)) = &track.codec_params else {
+            return Err(no_audio());
+        };
+        let (decoder, id) = (decoder(params)?, track.id);
+        let is_mp3 = params.codec == CODEC_ID_MP3;
+        let mp3_delay = track.delay.filter(|_| is_mp3).map(|delay| delay as usize);
+        // Without an encoder's tag the length of an MP3 is a guess from its first packets.
+        let n_frames = track.num_frames.filter(|_| !is_mp3 || mp3_delay.is_some());
+        Ok(Self { mp3_delay, ..Self::new(Packets::Other(reader), decoder, id, n_frames) })
+    }
+
+    fn new(
+        packets: Packets,
+        decoder: Box<dyn AudioDecoder>,
+        track: u32,
+        n_frames: Option<u64>,
+    ) -> Self {
+        Self {
+            packets,
+            decoder,
+            track,
+            mp3_delay: None,
+            id3v1: false,
+            n_frames,
+            refusal: None,
+            damaged: false,
+        }
+    }
+
+    /// Decodes the next packet that can be decoded into `planes`; false at the end.
+    fn next(&mut self, planes: &mut Vec<Vec<f32>>) -> bool {
+        for _ in 0..MOST_BAD_PACKETS {
+            let packet = match self.packets.next() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return false,
+                Err(Error::IoError(why)) if why.kind() == ErrorKind::UnexpectedEof => return false,
+                Err(Error::DecodeError(_)) => {
+                    self.damaged = true;
+                    continue;
+                }
+                Err(_) => break,
+            };
+            if packet.track_id != self.track {
+                continue;
+            }
+            match self.decoder.decode(&packet) {
+                Ok(buffer) => {
+                    buffer.copy_to_vecs_planar(planes);
+                    return true;
+                }
+                Err(Error::Unsupported(what)) => self.refusal = Some(what),
+                Err(Error::ResetRequired) => self.decoder.reset(),
+                Err(_) => {}
+            }
+            self.damaged = true;
+        }
+        self.damaged = true;
+        false
+    }
+
+    /// Decodes everything.
+    pub(super) fn read_all(mut self) -> Result<Decoded, Reject> {
+        let (mut planes, mut channels) = (Vec::new(), Vec::<Vec<f32>>::new());
+        let (mut start, mut packet_frames) = (0, 0);
+        while self.next(&mut planes) {
+            if channels.is_empty() {
+                self.check_format(planes.len())?;
+                packet_frames = planes[0].len();
+                // The packet that holds an MP3's tag decodes to silence.
+                let tag_frames = self.mp3_delay.map_or(0, |_| packet_frames);
+                channels.resize(planes.len(), vec![0.0; tag_frames]);
+                start = tag_frames + self.mp3_delay.unwrap_or(0);
+            }
+            if planes.len() != channels.len() {
+                self.damaged = true;
+                continue;
+            }
+            for (channel, plane) in channels.iter_mut().zip(&planes) {
+                channel.extend_from_slice(plane);
+            }
+        }
+        let n_decoded = channels.first().map_or(0, Vec::len);
+        let promised = self.n_frames.map_or(usize::MAX, |n| n.try_into().unwrap_or(usize::MAX));
+        let recording = start..n_decoded.min(start.saturating_add(promised));
+        if recording.is_empty() {
+            return Err(self.nothing());
+        }
+        let (mut non_finite, mut clipped) = (false, false);
+        for channel in &mut channels {
+            non_finite |= clean(channel);
+            clipped |= is_clipped(&channel[recording.clone()]);
+        }
+        let info = self.info(channels.len(), recording.len() as u64);
+        let is_mp3 = self.decoder.codec_params().codec == CODEC_ID_MP3;
+        let unread = if self.id3v1 { 0 } else { packet_frames };
+        let praat = if is_mp3 { PRAAT_MP3_SKIP..n_decoded - unread } else { recording.clone() };
+        let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(info.sample_rate_hz);
+        let warnings = [
+            (clipped, Warning::Clipped),
+            (info.duration_s + SLACK_S < promised_s, Warning::Truncated),
+            (non_finite, Warning::NonFinite),
+            (self.damaged, Warning::Damaged),
+        ];
+        let warnings = warnings.into_iter().filter(|(holds, _)| *holds);
+        let warnings = warnings.map(|(_, warning)| warning).collect();
+        Ok(Decoded { info, channels, recording, praat, warnings })
+    }
+
+    /// Decodes the first packet only.
+    pub(super) fn read_first(mut self) -> Result<AudioInfo, Reject> {
+        let mut planes = Vec::new();
+        if !self.next(&mut planes) {
+            return Err(self.nothing());
+        }
+        self.check_format(planes.len())?;
+        Ok(self.info(planes.len(), self.n_frames.unwrap_or(0)))
+    }
+
+    /// Why there are no samples.
+    fn nothing(&self) -> Reject {
+        match self.refusal {
+            Some(what) => unsupported_codec(what),
+            None if self.damaged => corrupt("no part of it can be decoded"),
+            None => no_samples(),
+        }
+    }
+
+    fn rate_hz(&self) -> u32 {
+        self.decoder.last_decoded().spec().rate()
+    }
+
+    fn check_format(&self, n_channels: usize) -> Result<(), Reject> {
+        check_channels(n_channels)?;
+        if RATES_HZ.contains(&self.rate_hz()) {
+            Ok(())
+        } else {
+            Err(unsupported_rate(self.rate_hz()))
+        }
+    }
+
+    fn info(&self, n_channels: usize, n_frames: u64) -> AudioInfo {
+        let sample_rate_hz = self.rate_hz();
+        AudioInfo {
+            codec: self.decoder.codec_info().short_name.into(),
+            sample_rate_hz,
+            channels: n_channels as u16,
+            duration_s: n_frames as f64 / f64::from(sample_rate_hz),
+            sha256: String::new(),
+        }
+    }
+}
+
+fn check_channels(n: usize) -> Result<(), Reject> {
+    match n {
+        0 => Err(no_samples()),
+        1..=MOST_CHANNELS => Ok(()),
+        _ => Err(unsupported_channels(n, MOST_CHANNELS)),
+    }
+}
+
+fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Reject> {
+    // Before a decoder makes room for as many as the header claims.
+    check_channels(params.channels.as_ref().map_or(1, Channels::count))?;
+    // MP3 is trimmed here: its demuxer would also cut where it only guessed the length.
+    let options = AudioDecoderOptions::default().gapless(params.codec != CODEC_ID_MP3);
+    get_codecs().make_audio_decoder(params, &options).map_err(|error| match error {
+        Error::Unsupported(_) if params.codec == CODEC_ID_OPUS => unsupported_codec("Opus"),
+        Error::Unsupported(what) => unsupported_codec(what),
+        other => corrupt(other),
+    })
+}

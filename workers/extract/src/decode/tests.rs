@@ -1,0 +1,225 @@
+//! The same synthetic voice in every format against its samples; what recorders and
+//! networks make of files.
+
+use std::io::{Cursor, Error, Read, Result as IoResult, Seek, SeekFrom};
+use std::path::Path;
+
+use voxage_contract::Gender;
+
+use super::*;
+use crate::synth::{Speaker, wav_bytes};
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(name);
+    std::fs::read(path).unwrap()
+}
+
+/// The voice that all fixtures hold, rounded to 16 bits.
+fn voice(rate_hz: u32) -> Vec<f32> {
+    let voice = Speaker::new(7, 45.0, Gender::Female).utter(0, 0.9, rate_hz);
+    voice.iter().map(|x| (x * 32_767.0).round() / 32_768.0).collect()
+}
+
+fn decode_bytes(bytes: Vec<u8>) -> Result<Decoded, Reject> {
+    decode(Cursor::new(bytes))
+}
+
+fn recording(decoded: &Decoded) -> &[f32] {
+    &decoded.channels[0][decoded.recording.clone()]
+}
+
+/// Greatest normalised correlation with `voice` and the delay at which it is found.
+fn alignment(decoded: &[f32], voice: &[f32]) -> (f64, usize) {
+    let at = |delay: usize| {
+        let pairs =
+            || decoded[delay..].iter().zip(voice).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+        let energy: (f64, f64) = pairs().fold((0.0, 0.0), |e, (a, b)| (e.0 + a * a, e.1 + b * b));
+        pairs().map(|(a, b)| a * b).sum::<f64>() / (energy.0 * energy.1).sqrt()
+    };
+    let delays = (0..3000.min(decoded.len() / 2)).map(|delay| (at(delay), delay));
+    delays.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+}
+
+#[test]
+fn lossless_formats_give_the_very_samples() {
+    for (name, codec) in [
+        ("s16.wav", "pcm_s16le"),
+        ("s24.wav", "pcm_s24le"),
+        ("s32.wav", "pcm_s32le"),
+        ("f32.wav", "pcm_f32le"),
+        ("f64.wav", "pcm_f64le"),
+        ("extensible.wav", "pcm_s24le"),
+        ("s16.flac", "flac"),
+        ("s24.flac", "flac"),
+        ("s16.aiff", "pcm_s16be"),
+        ("s16.caf", "pcm_s16be"),
+        ("alac.caf", "alac"),
+        ("alac.m4a", "alac"),
+    ] {
+        let decoded = decode_bytes(fixture(name)).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let rate_hz = if name == "f64.wav" { 8_000 } else { 16_000 };
+        assert_eq!(decoded.info.sample_rate_hz, rate_hz, "{name}");
+        assert_eq!(decoded.info.codec, codec, "{name}");
+        assert_eq!(decoded.warnings, [], "{name}");
+        let (found, voice) = (recording(&decoded), voice(rate_hz));
+        // Apple's container counts whole packets.
+        assert_eq!(found[..voice.len()], voice, "{name}");
+        assert!(found[voice.len()..].iter().all(|&x| x == 0.0), "{name}");
+        assert!(found.len() == voice.len() || name.starts_with("alac"), "{name}: {}", found.len());
+    }
+}
+
+#[test]
+fn lossy_formats_give_about_the_samples_without_delay() {
+    for (name, codec, rate_hz, likeness, delay) in [
+        ("u8.wav", "pcm_u8", 16_000, 0.998, 0),
+        ("alaw.wav", "pcm_alaw", 16_000, 0.999, 0),
+        ("mulaw.wav", "pcm_mulaw", 16_000, 0.999, 0),
+        ("ima.wav", "adpcm_ima_wav", 16_000, 0.99, 0),
+        ("ms.wav", "adpcm_ms", 16_000, 0.99, 0),
+        ("vorbis.ogg", "vorbis", 16_000, 0.98, 0),
+        ("cbr.mp3", "mp3", 16_000, 0.98, 0),
+        ("mpeg25.mp3", "mp3", 8_000, 0.95, 0),
+        // AAC keeps its encoder's priming: symphonia does not read edit lists.
+        ("aac.m4a", "aac", 16_000, 0.95, 1024),
+        ("aac.aac", "aac", 16_000, 0.95, 1024),
+    ] {
+        let decoded = decode_bytes(fixture(name)).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        assert_eq!((decoded.info.codec.as_str(), decoded.info.sample_rate_hz), (codec, rate_hz));
+        assert_eq!(decoded.warnings, [], "{name}");
+        let (found, at) = alignment(recording(&decoded), &voice(rate_hz));
+        assert!(found > likeness && at == delay, "{name}: {found} at {at}");
+        let surplus = recording(&decoded).len() - voice(rate_hz).len();
+        assert!(surplus <= delay + 1024, "{name}: {surplus} samples more");
+    }
+    let decoded = decode_bytes(fixture("vbr.mp3")).unwrap();
+    assert_eq!(decoded.info.sample_rate_hz, 44_100);
+    assert!((decoded.info.duration_s - 0.9).abs() < 1e-4, "{}", decoded.info.duration_s);
+}
+
+#[test]
+fn what_cannot_be_read_says_what_to_do() {
+    let html = b"<html><body>404: no such recording</body></html>".to_vec();
+    let header_only = wav_bytes(&[], 16_000);
+    let mut odd_rate = wav_bytes(&[0.1; 100], 1000);
+    for (bytes, code) in [
+        (Vec::new(), "empty_audio"),
+        (html, "unknown_format"),
+        (header_only, "no_samples"),
+        (fixture("opus.ogg"), "unsupported_codec"),
+        (fixture("opus.webm"), "unsupported_codec"),
+        (fixture("s16.au"), "unknown_format"),
+        (fixture("s16.w64"), "unknown_format"),
+        (odd_rate.clone(), "unsupported_rate"),
+        (fixture("s16.wav")[..20].to_vec(), "corrupt"),
+    ] {
+        let reject = decode_bytes(bytes.clone()).err().unwrap();
+        assert_eq!((reject.stage.as_str(), reject.code.as_str()), ("decode", code));
+        assert!(reject.message.contains(';'), "no advice: {}", reject.message);
+        assert_eq!(probe(Cursor::new(bytes)).err().unwrap().code, code);
+    }
+    // A rate of 4 GHz and 65535 channels cost nothing.
+    odd_rate[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(decode_bytes(odd_rate.clone()).err().unwrap().code, "unsupported_rate");
+    odd_rate[22..24].copy_from_slice(&u16::MAX.to_le_bytes());
+    assert!(decode_bytes(odd_rate).is_err());
+}
+
+#[test]
+fn wav_headers_are_read_as_recorders_write_them() {
+    let (voice, plain) = (voice(16_000), fixture("s16.wav"));
+    let data = plain.windows(4).position(|w| w == b"data").unwrap();
+    let size = |riff: u32, samples: u32| {
+        let mut bytes = plain.clone();
+        bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+        bytes[data + 4..data + 8].copy_from_slice(&samples.to_le_bytes());
+        bytes
+    };
+    let n_bytes = (plain.len() - data - 8) as u32;
+    let whole = |bytes: Vec<u8>| {
+        let decoded = decode_bytes(bytes).unwrap();
+        assert_eq!(recording(&decoded), voice);
+        assert_eq!(decoded.warnings, []);
+    };
+    // Written to a pipe, or never finished.
+    whole(size(u32::MAX, u32::MAX));
+    whole(size(0, 0));
+    // A wrong size around right samples.
+    whole(size(4, n_bytes));
+    // Chunks of odd and even size before the format, and more after the samples.
+    let junk: &[u8] = b"LIST\x05\0\0\0abcde\0junk\x06\0\0\0uvwxyz";
+    let mut chunks = [&plain[..12], junk, &plain[12..]].concat();
+    chunks.extend(b"bext\x04\0\0\0\xff\xff\xff\xff");
+    whole(chunks);
+    // A third of the samples.
+    let third = decode_bytes(plain[..data + 8 + n_bytes as usize / 3].to_vec()).unwrap();
+    assert_eq!(recording(&third), &voice[..voice.len() / 3]);
+    assert_eq!(third.warnings, [Warning::Truncated]);
+}
+
+#[test]
+fn mp3_is_found_behind_junk_and_outlives_damage() {
+    let mp3 = fixture("cbr.mp3");
+    let clean = decode_bytes(mp3.clone()).unwrap();
+    let junk = [vec![0u8; 3000], mp3.clone()].concat();
+    assert_eq!(recording(&decode_bytes(junk).unwrap()), recording(&clean));
+    let mut damaged = mp3;
+    damaged[2500..3200].fill(0xA5);
+    let decoded = decode_bytes(damaged).unwrap();
+    assert!(recording(&decoded).len() > recording(&clean).len() / 2);
+    assert!(decoded.warnings.contains(&Warning::Truncated), "{:?}", decoded.warnings);
+}
+
+#[test]
+fn probing_tells_what_a_file_is() {
+    let info = probe(Cursor::new(fixture("s24.flac"))).unwrap();
+    let expected = AudioInfo {
+        codec: "flac".into(),
+        sample_rate_hz: 16_000,
+        channels: 1,
+        duration_s: 0.9,
+        sha256: String::new(),
+    };
+    assert_eq!(info, expected);
+}
+
+#[test]
+fn the_hash_is_of_the_file() {
+    let decoded = decode_bytes(fixture("s16.flac")).unwrap();
+    use sha2::{Digest, Sha256};
+    let hash = voxage_contract::digest::hex(&Sha256::digest(fixture("s16.flac")));
+    assert_eq!(decoded.info.sha256, hash);
+}
+
+/// Fails once `good` bytes are read.
+struct Failing {
+    bytes: Cursor<Vec<u8>>,
+    good: u64,
+}
+
+impl Read for Failing {
+    fn read(&mut self, buf: &mut [u8]) -> IoResult<usize> {
+        if self.bytes.position() >= self.good {
+            return Err(Error::other("connection reset"));
+        }
+        self.bytes.read(buf)
+    }
+}
+
+impl Seek for Failing {
+    fn seek(&mut self, to: SeekFrom) -> IoResult<u64> {
+        self.bytes.seek(to)
+    }
+}
+
+#[test]
+fn a_failing_reader_is_not_a_damaged_file() {
+    for name in ["s16.wav", "cbr.mp3", "s16.flac"] {
+        let failing = || Failing { bytes: Cursor::new(fixture(name)), good: 0 };
+        for reject in [decode(failing()).err(), probe(failing()).err()] {
+            let reject = reject.unwrap();
+            assert_eq!((reject.stage.as_str(), reject.code.as_str()), ("fetch", "read_failed"));
+            assert!(reject.message.contains("connection reset"));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Real recordings, where they are at hand: every kind of file, and the columns of the
+//! original data set.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use common::agreement::{Kind, agreement};
+use common::real_data;
+use voxage_contract::{FeatureSpec, Features, Reject};
+use voxage_extract::Extractor;
+
+/// Formats that end as a clear reject for now.
+const NOT_READ: [&str; 5] = ["c13_opus_48k", "c14_opus", "c16_opus", "c20_au", "c25_w64"];
+
+#[test]
+fn every_kind_of_file_ends_as_expected() {
+    let Some(data) = real_data() else { return };
+    let folder = data.join("mixed_formats");
+    let mut manifest = csv::Reader::from_path(folder.join("recordings.csv")).unwrap();
+    let mut extractor = Extractor::new(&FeatureSpec::default());
+    let mut n_rows = 0;
+    for row in manifest.deserialize::<BTreeMap<String, String>>() {
+        let row = row.unwrap();
+        let (id, expect) = (row["id"].as_str(), row["expect"].as_str());
+        let result = match File::open(folder.join(&row["path"])) {
+            Ok(file) => extractor.extract(file, &BTreeMap::new()),
+            Err(error) => Err(Reject::new("fetch", "missing", error.to_string())),
+        };
+        assert!(is_expected(id, expect, &result), "{id}: {expect} is not {result:?}");
+        if let Ok(features) = &result {
+            assert!(features.tabular.iter().flatten().all(|x| x.is_finite()), "{id}");
+        }
+        n_rows += 1;
+    }
+    assert_eq!(n_rows, 60);
+}
+
+fn is_expected(id: &str, expect: &str, result: &Result<Features, Reject>) -> bool {
+    let warned = |code: &str| {
+        result.as_ref().is_ok_and(|f| f.warnings.iter().any(|warning| warning.code() == code))
+    };
+    match expect {
+        _ if NOT_READ.contains(&id) => {
+            let codes = ["unsupported_codec", "unknown_format"];
+            result.as_ref().is_err_and(|reject| codes.contains(&reject.code.as_str()))
+        }
+        "ok" | "ok (shorter)" | "ok or warn" => result.is_ok(),
+        "warn: no speech" => warned("no_speech"),
+        "warn: too short" => warned("too_short"),
+        "warn: half there" => warned("truncated"),
+        "warn or error" => result.as_ref().map_or(true, |f| !f.warnings.is_empty()),
+        "error" => result.is_err(),
+        _ => false,
+    }
+}
+
+/// The greatest relative error over all recordings, and the greatest median. Digital
+/// silence at the ends of some WAV files makes the difference: there the oracle counts
+/// its resampler's rounding noise.
+#[test]
+fn columns_agree_with_the_original_data_set() {
+    let Some(data) = real_data() else { return };
+    let table = agreement(&data.join("polito/development.csv")).unwrap();
+    assert_eq!(table.len(), 24);
+    for row in &table {
+        let expected_rows = if row.kind == Kind::Wav { 53 } else { 96 };
+        assert_eq!(row.errors.len(), expected_rows, "{row:?}");
+        let greatest = match (row.column, row.kind) {
+            ("zcr_mean", Kind::Wav) => 3e-2,
+            ("spectral_centroid_mean", Kind::Wav) => 1e-2,
+            _ => 1e-3,
+        };
+        assert!(row.max() <= greatest, "{} {:?}: {}", row.column, row.kind, row.max());
+        assert!(row.median() <= 1e-5, "{} {:?}: {}", row.column, row.kind, row.median());
+    }
+}
