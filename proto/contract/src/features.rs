@@ -35,7 +35,7 @@ pub struct Features {
 pub enum Warning {
     /// Shorter than one analysis frame.
     TooShort,
-    /// Digital silence.
+    /// Digital silence, or sound as steady as noise.
     NoSpeech,
     /// Many samples stand at the greatest value.
     Clipped,

@@ -186,3 +186,21 @@ impl RatePlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extractor_can_be_sent_to_a_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Extractor>();
+    }
+
+    #[test]
+    fn the_mean_is_of_the_recording_alone() {
+        let channels = vec![vec![9.0, 0.25, 0.5, 9.0], vec![9.0, 0.75, -0.5, 9.0]];
+        assert_eq!(mono(channels, 1..3, Mono::Mean), [0.5, 0.0]);
+        assert_eq!(mono(vec![vec![0.1, 0.2]], 0..2, Mono::Mean), [0.1, 0.2]);
+    }
+}

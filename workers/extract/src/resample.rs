@@ -107,7 +107,8 @@ struct Filter {
 }
 
 impl Filter {
-    /// Kaiser's formulas for a transition from [`PASS`] to 1.0.
+    /// Kaiser's formulas for a transition from [`PASS`] to 1.0, with soxr's factor for the
+    /// length.
     fn new(attenuation_db: f64, sag: f64) -> Self {
         let half = 0.817 * (attenuation_db - 7.95);
         Self { half, beta: 0.1102 * (attenuation_db - 8.7), sag }

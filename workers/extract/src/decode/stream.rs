@@ -151,21 +151,17 @@ impl Stream {
 
     /// Decodes the next packet that can be decoded into `planes`; false at the end.
     fn next(&mut self, planes: &mut Vec<Vec<f32>>) -> bool {
-        for _ in 0..MOST_BAD_PACKETS {
-            let packet = match self.packets.next() {
-                Ok(Some(packet)) => packet,
+        let mut bad_packets = 0;
+        while bad_packets < MOST_BAD_PACKETS {
+            let decoded = match self.packets.next() {
                 Ok(None) => return false,
+                Ok(Some(packet)) if packet.track_id != self.track => continue,
+                Ok(Some(packet)) => self.decoder.decode(&packet),
                 Err(Error::IoError(why)) if why.kind() == ErrorKind::UnexpectedEof => return false,
-                Err(Error::DecodeError(_)) => {
-                    self.damaged = true;
-                    continue;
-                }
+                Err(Error::DecodeError(why)) => Err(Error::DecodeError(why)),
                 Err(_) => break,
             };
-            if packet.track_id != self.track {
-                continue;
-            }
-            match self.decoder.decode(&packet) {
+            match decoded {
                 Ok(buffer) => {
                     buffer.copy_to_vecs_planar(planes);
                     return true;
@@ -174,7 +170,7 @@ impl Stream {
                 Err(Error::ResetRequired) => self.decoder.reset(),
                 Err(_) => {}
             }
-            self.damaged = true;
+            (self.damaged, bad_packets) = (true, bad_packets + 1);
         }
         self.damaged = true;
         false

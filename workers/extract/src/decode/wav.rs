@@ -12,7 +12,7 @@ use symphonia::core::codecs::audio::well_known::*;
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 use symphonia::core::io::MediaSource;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::Duration;
+use symphonia::core::units::{Duration, Timestamp};
 
 /// Frames of one packet, about; a block of ADPCM is never cut.
 const PACKET_FRAMES: u64 = 4096;
@@ -41,7 +41,6 @@ pub(super) struct Wav {
     block_bytes: u64,
     frames_per_block: u64,
     blocks_left: u64,
-    next_frame: u64,
 }
 
 /// What the `fmt ` chunk says.
@@ -93,7 +92,6 @@ impl Wav {
                         block_bytes,
                         frames_per_block,
                         blocks_left,
-                        next_frame: 0,
                     });
                 }
                 _ => {}
@@ -112,39 +110,22 @@ impl Wav {
         let mut bytes = vec![0; (blocks * self.block_bytes) as usize];
         self.audio.read_exact(&mut bytes)?;
         let frames = blocks * self.frames_per_block;
-        let packet = Packet::new(
-            0,
-            (self.next_frame as i64).into(),
-            Duration::from(frames),
-            bytes.into_boxed_slice(),
-        );
-        self.next_frame += frames;
-        Ok(Some(packet))
+        Ok(Some(Packet::new(0, Timestamp::ZERO, Duration::from(frames), bytes)))
     }
 }
 
 impl Format {
     fn read(audio: &mut impl Read, size: u64) -> Result<Self, WavError> {
-        let mut bytes = [0; 40];
-        let bytes = &mut bytes[..size.min(40) as usize];
-        audio.read_exact(bytes)?;
-        let field = |at: usize| bytes.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-        let short = WavError::Corrupt("its format chunk is too short");
-        let (
-            Some(mut tag),
-            Some(channels),
-            Some(rate_low),
-            Some(rate_high),
-            Some(block),
-            Some(bits),
-        ) = (field(0), field(2), field(4), field(6), field(12), field(14))
-        else {
-            return Err(short);
-        };
-        if tag == 0xFFFE {
-            // WAVE_FORMAT_EXTENSIBLE: the tag stands at the head of the sub-format's GUID.
-            tag = field(24).ok_or(short)?;
+        if size < 16 {
+            return Err(WavError::Corrupt("its format chunk is too short"));
         }
+        let mut bytes = [0; 40];
+        audio.read_exact(&mut bytes[..size.min(40) as usize])?;
+        let field = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let (channels, block, bits) = (field(2), field(12), field(14));
+        let rate_hz = u32::from(field(4)) | u32::from(field(6)) << 16;
+        // WAVE_FORMAT_EXTENSIBLE has the tag at the head of the sub-format's GUID.
+        let tag = if field(0) == 0xFFFE { field(24) } else { field(0) };
         if channels == 0 {
             return Err(WavError::Corrupt("it has no channels"));
         }
@@ -179,7 +160,6 @@ impl Format {
             frames_per_block.ok_or(WavError::Corrupt("its ADPCM blocks are too short"))?;
         let block_bytes =
             if frames_per_block == 1 { sample_bytes * n_channels } else { u64::from(block) };
-        let rate_hz = u32::from(rate_low) | u32::from(rate_high) << 16;
         Ok(Self {
             params: params(codec, channels, rate_hz, frames_per_block),
             block_bytes,
