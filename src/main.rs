@@ -11,7 +11,7 @@ mod report;
 mod run;
 mod settings;
 mod status;
-//mod synth;
+mod synth;
 mod train;
 mod trainer;
 mod validate;
@@ -47,7 +47,7 @@ struct Verb {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 8] {
+fn verbs() -> [Verb; 9] {
     macro_rules! verb {
         ($name:ident) => {
             Verb {
@@ -66,7 +66,7 @@ fn verbs() -> [Verb; 8] {
         verb!(evaluate),
         verb!(predict),
         verb!(config),
-        //verb!(synth),
+        verb!(synth),
     ]
 }
 

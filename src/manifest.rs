@@ -51,7 +51,9 @@ pub fn check(
     each: impl FnMut(u64, &voxage_contract::Recording),
 ) -> Result<Checked> {
     match voxage_coordinator::check(manifest, audio_root, each) {
-        Err(Error::Structure { problem, .. }) => Ok(Checked { rows: 0, problems: vec![problem] }),
+        Err(Error::Structure { problem, .. }) => {
+            Ok(Checked { problems: vec![problem], ..Checked::default() })
+        }
         Err(error @ Error::Manifest { .. }) => {
             let problem = Problem {
                 row: None,
@@ -60,7 +62,7 @@ pub fn check(
                 message: error.to_string(),
                 severity: Severity::Structure,
             };
-            Ok(Checked { rows: 0, problems: vec![problem] })
+            Ok(Checked { problems: vec![problem], ..Checked::default() })
         }
         other => Ok(other?),
     }

@@ -64,7 +64,10 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     })?;
     let probed = bench.probed.into_inner();
     progress.finish(&format!("{} rows, {probed} recordings probed", checked.rows));
-    checked.problems.extend(bench.found.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let found = bench.found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
+    checked.problems.extend(
+        found.map(|(row, code, message)| Problem::audio(row, &checked.path_column, &code, message)),
+    );
     checked.problems.sort_by_key(|problem| problem.row);
     let mut summary = BTreeMap::new();
     for problem in &checked.problems {
@@ -87,7 +90,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
 struct Bench<'a> {
     root: &'a str,
     waiting: Mutex<Receiver<(u64, String)>>,
-    found: Mutex<Vec<Problem>>,
+    found: Mutex<Vec<(u64, String, String)>>,
     probed: AtomicU64,
 }
 
@@ -102,8 +105,10 @@ impl Bench<'_> {
                 Err(error) => Some(("unreadable_audio".to_owned(), format!("{path}: {error}"))),
             };
             if let Some((code, message)) = problem {
-                let problem = Problem::audio(row, "path", &code, message);
-                self.found.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+                self.found
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((row, code, message));
             }
             self.probed.fetch_add(1, Ordering::Relaxed);
         }

@@ -7,13 +7,15 @@ use serde_json::Value;
 
 fn codes(document: &Value) -> Vec<(Value, Value, String)> {
     let problems = document["problems"].as_array().unwrap();
-    let one = |p: &Value| (p["row"].clone(), p["column"].clone(), p["code"].as_str().unwrap().to_owned());
+    let one =
+        |p: &Value| (p["row"].clone(), p["column"].clone(), p["code"].as_str().unwrap().to_owned());
     problems.iter().map(one).collect()
 }
 
 #[test]
 fn every_verb_explains_itself() {
-    let verbs = ["validate", "run", "status", "extract", "train", "evaluate", "predict", "config", "synth"];
+    let verbs =
+        ["validate", "run", "status", "extract", "train", "evaluate", "predict", "config", "synth"];
     let help = stdout(&call(&["--help"]));
     for verb in verbs {
         assert!(help.contains(verb));
@@ -25,12 +27,23 @@ fn every_verb_explains_itself() {
 
 #[test]
 fn wrong_usage_is_two_and_failure_is_one() {
-    for args in [&["--nonsense"][..], &["run"], &["predict"], &["run", "m.csv", "--epochs", "many"], &["config", "--config", "nowhere.toml"]] {
+    for args in [
+        &["--nonsense"][..],
+        &["run"],
+        &["predict"],
+        &["run", "m.csv", "--epochs", "many"],
+        &["config", "--config", "nowhere.toml"],
+    ] {
         assert_eq!(call(args).status.code(), Some(2), "{args:?}");
     }
     let place = Place::new();
     let missing = place.text("nowhere");
-    for args in [&["run", "nowhere.csv"][..], &["status", "--root", &missing], &["train", "--root", &missing], &["validate", "nowhere.csv"]] {
+    for args in [
+        &["run", "nowhere.csv"][..],
+        &["status", "--root", &missing],
+        &["train", "--root", &missing],
+        &["validate", "nowhere.csv"],
+    ] {
         assert_eq!(call(args).status.code(), Some(1), "{args:?}");
     }
     assert!(!place.path("nowhere").exists(), "looking must not create");
@@ -79,14 +92,21 @@ fn validate_names_every_problem_with_row_and_column() {
         assert!(!problem["message"].as_str().unwrap().is_empty());
     }
     let text = stdout(&call(&["validate", &manifest]));
-    assert!(text.contains("m.csv: row 4, column Age: 'abc' is not an age in years [bad_age]"), "{text}");
+    assert!(
+        text.contains("m.csv: row 4, column Age: 'abc' is not an age in years [bad_age]"),
+        "{text}"
+    );
     assert!(text.contains("1 × bad_age"), "{text}");
 }
 
 #[test]
 fn a_table_that_is_none_is_one_problem() {
     let place = Place::new();
-    for (text, code, column) in [("name,path\na,b\n", "missing_column", "id".into()), ("", "unreadable_table", Value::Null), ("id,path\n", "no_rows", Value::Null)] {
+    for (text, code, column) in [
+        ("name,path\na,b\n", "missing_column", "id".into()),
+        ("", "unreadable_table", Value::Null),
+        ("id,path\n", "no_rows", Value::Null),
+    ] {
         let manifest = place.write("m.csv", text);
         let output = call(&["validate", &manifest, "--json"]);
         assert_eq!(output.status.code(), Some(1));
@@ -102,7 +122,10 @@ fn run_refuses_a_structural_problem_and_leaves_nothing() {
     let output = call(&["run", &manifest, "--root", &place.text("root")]);
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("row 2, column id") && said.contains("row 3: the row has 2 cells"), "{said}");
+    assert!(
+        said.contains("row 2, column id") && said.contains("row 3: the row has 2 cells"),
+        "{said}"
+    );
     assert!(!place.path("root").exists());
 }
 
@@ -110,7 +133,8 @@ fn run_refuses_a_structural_problem_and_leaves_nothing() {
 fn extract_answers_for_every_file() {
     let place = Place::new();
     let voices = place.synth(2).with_file_name("audio");
-    let mut files: Vec<_> = std::fs::read_dir(voices).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(voices).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let (npy, missing) = (place.text("npy"), place.text("gone.wav"));
     let (one, two) = (files[0].to_str().unwrap(), files[1].to_str().unwrap());
@@ -118,14 +142,19 @@ fn extract_answers_for_every_file() {
     let recordings = document["recordings"].as_array().unwrap();
     let paths: Vec<_> = recordings.iter().map(|r| r["path"].as_str().unwrap()).collect();
     assert_eq!(paths, [one, &missing, two]);
-    assert_eq!((&recordings[1]["status"], &recordings[1]["code"]), (&"rejected".into(), &"missing_audio".into()));
+    assert_eq!(
+        (&recordings[1]["status"], &recordings[1]["code"]),
+        (&"rejected".into(), &"missing_audio".into())
+    );
     let good = &recordings[0];
     assert_eq!((&good["status"], &good["sample_rate_hz"]), (&"ok".into(), &16000.into()));
     let tabular = good["tabular"].as_object().unwrap();
     assert_eq!(tabular.len(), 14);
     assert!(tabular["energy"].as_f64().unwrap() > 0.0 && tabular["num_words"].is_null());
 
-    let bytes = std::fs::read(place.path("npy").join(files[0].file_stem().unwrap()).with_extension("npy")).unwrap();
+    let bytes =
+        std::fs::read(place.path("npy").join(files[0].file_stem().unwrap()).with_extension("npy"))
+            .unwrap();
     let header = String::from_utf8_lossy(&bytes[10..128]);
     let frames = good["n_frames"].as_u64().unwrap();
     assert!(header.contains("'<f4'") && header.contains(&format!("({frames}, 128)")), "{header}");

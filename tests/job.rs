@@ -40,11 +40,23 @@ fn a_model_learns_and_its_parts_agree() {
     let place = Place::new();
     let manifest = place.synth(160);
     let root = place.text("root");
-    let answer = json(&["run", manifest.to_str().unwrap(), "--root", &root, "--json", "--epochs", "12", "--channels", "8,16,16"]);
+    let answer = json(&[
+        "run",
+        manifest.to_str().unwrap(),
+        "--root",
+        &root,
+        "--json",
+        "--epochs",
+        "12",
+        "--channels",
+        "8,16,16",
+    ]);
     let test = &answer["evaluation"]["test"];
     let number = |value: &Value| value.as_f64().unwrap();
     assert!(number(&test["rmse"]) < number(&test["baseline"]["rmse"]), "{test}");
-    assert!(number(&test["mae"]) > 0.0 && number(&test["r2"]) < 1.0 && number(&test["pearson"]) > 0.0);
+    assert!(
+        number(&test["mae"]) > 0.0 && number(&test["r2"]) < 1.0 && number(&test["pearson"]) > 0.0
+    );
     assert!(number(&answer["elapsed_s"]) > 0.0);
 
     // Evaluating again gives what the training said, and its predictions give these scores.
@@ -66,13 +78,23 @@ fn a_model_learns_and_its_parts_agree() {
 
     // Predicting from the audio gives what the evaluation gave from the shard.
     let predicted = place.text("all.csv");
-    json(&["predict", "--root", &root, "--json", "--manifest", manifest.to_str().unwrap(), "--out", &predicted]);
+    json(&[
+        "predict",
+        "--root",
+        &root,
+        "--json",
+        "--manifest",
+        manifest.to_str().unwrap(),
+        "--out",
+        &predicted,
+    ]);
     let all = std::fs::read_to_string(&predicted).unwrap();
     let all: std::collections::BTreeMap<_, _> =
         all.lines().skip(1).map(|line| line.split_once(',').unwrap()).collect();
     for line in table.lines().skip(1) {
         let cells: Vec<_> = line.split(',').collect();
-        let (from_shard, from_audio) = (cells[2].parse::<f64>().unwrap(), all[cells[0]].parse::<f64>().unwrap());
+        let (from_shard, from_audio) =
+            (cells[2].parse::<f64>().unwrap(), all[cells[0]].parse::<f64>().unwrap());
         assert!((from_shard - from_audio).abs() < 1e-3, "{line}: {from_audio}");
     }
 }
@@ -82,7 +104,10 @@ fn the_same_seed_gives_the_same_model() {
     let place = Place::new();
     let manifest = place.synth(40);
     let weights = |root: &str, seed: &str| {
-        let model = run(&manifest, &place.text(root), &["--seed", seed])["model"].as_str().unwrap().to_owned();
+        let model = run(&manifest, &place.text(root), &["--seed", seed])["model"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         std::fs::read(place.path(root).join(model).join("weights.safetensors")).unwrap()
     };
     let first = weights("a", "1");
@@ -105,11 +130,22 @@ fn predictions_keep_the_order_and_ids_of_their_input() {
     let evaluation = manifest.with_file_name("evaluation.csv");
     std::fs::write(&evaluation, lines.join("\n")).unwrap();
     let out = place.text("p.csv");
-    let args = ["predict", "--root", &root, "--manifest", evaluation.to_str().unwrap(), "--out", &out, "--json"];
+    let args = [
+        "predict",
+        "--root",
+        &root,
+        "--manifest",
+        evaluation.to_str().unwrap(),
+        "--out",
+        &out,
+        "--json",
+    ];
     let answer = json(&args);
     let written = std::fs::read_to_string(&out).unwrap();
     assert_eq!(written.lines().next(), Some("Id,Predicted"));
-    let ids = |text: &str| text.lines().skip(1).map(|l| l.split(',').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |text: &str| {
+        text.lines().skip(1).map(|l| l.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(ids(&written), ids(&lines.join("\n")));
     let gone = &answer["predictions"][69];
     assert_eq!((&gone["id"], &gone["age"]), (&"gone".into(), &Value::Null));
@@ -127,7 +163,8 @@ fn what_a_single_recording_lacks_is_imputed_and_named() {
     let cells: Vec<_> = table.lines().nth(1).unwrap().split(',').collect();
     let audio = manifest.with_file_name(cells[1]);
     let predict = |more: &[&str]| {
-        let args = [&["predict", "--root", &root, audio.to_str().unwrap(), "--json"], more].concat();
+        let args =
+            [&["predict", "--root", &root, audio.to_str().unwrap(), "--json"], more].concat();
         json(&args)["predictions"][0].clone()
     };
     let bare = predict(&[]);
@@ -149,7 +186,13 @@ fn bad_recordings_end_as_rejects_with_their_reason() {
     let header = table.lines().next().unwrap();
     assert!(header.starts_with("id,path,age,gender,speaker"), "{header}");
     let mut bad = table.clone();
-    for (id, path, age) in [("x1", "gone.wav", "30"), ("x2", "empty.wav", "30"), ("x3", "text.wav", "30"), ("x4", "audio", "30"), ("x5", "gone.wav", "old")] {
+    for (id, path, age) in [
+        ("x1", "gone.wav", "30"),
+        ("x2", "empty.wav", "30"),
+        ("x3", "text.wav", "30"),
+        ("x4", "audio", "30"),
+        ("x5", "gone.wav", "old"),
+    ] {
         let rest = ",".repeat(header.split(',').count() - 3);
         writeln!(bad, "{id},{path},{age}{rest}").unwrap();
     }
@@ -160,22 +203,43 @@ fn bad_recordings_end_as_rejects_with_their_reason() {
     std::fs::write(&bad_manifest, bad).unwrap();
     let root = place.text("root");
     let answer = run(&bad_manifest, &root, &[]);
-    assert_eq!((&answer["recordings"]["rows"], &answer["recordings"]["rejects"]), (&8.into(), &5.into()));
+    assert_eq!(
+        (&answer["recordings"]["rows"], &answer["recordings"]["rejects"]),
+        (&8.into(), &5.into())
+    );
     let rows = sealed_rows(&place.path("root"), answer["manifest"].as_str().unwrap());
     let code = |id: &str| rows[id].outcome.as_ref().unwrap_err().code.clone();
     let codes = ["x1", "x2", "x3", "x4", "x5"].map(code);
-    assert_eq!(codes, ["missing_audio", "empty_audio", "unknown_format", "unreadable_audio", "bad_age"]);
+    assert_eq!(
+        codes,
+        ["missing_audio", "empty_audio", "unknown_format", "unreadable_audio", "bad_age"]
+    );
 
     // What was missing and is there now is taken in by running again; the rest stays as it is.
-    std::fs::copy(folder.join(table.lines().nth(1).unwrap().split(',').nth(1).unwrap()), folder.join("gone.wav")).unwrap();
+    std::fs::copy(
+        folder.join(table.lines().nth(1).unwrap().split(',').nth(1).unwrap()),
+        folder.join("gone.wav"),
+    )
+    .unwrap();
     let mended = run(&bad_manifest, &root, &[]);
-    assert_eq!((&mended["recordings"]["submitted"], &mended["recordings"]["rejects"]), (&13.into(), &4.into()));
+    assert_eq!(
+        (&mended["recordings"]["submitted"], &mended["recordings"]["rejects"]),
+        (&13.into(), &4.into())
+    );
     assert_eq!(mended["recordings"]["extracted"], 2, "the two rows of gone.wav");
     sealed_rows(&place.path("root"), mended["manifest"].as_str().unwrap());
     let status = json(&["status", "--root", &root, "--json"]);
     let dataset = &status["datasets"][0];
-    assert_eq!((&dataset["submitted"], &dataset["rows"], &dataset["rejects"], &dataset["left"], &dataset["sealed"]),
-        (&13.into(), &9.into(), &4.into(), &0.into(), &true.into()));
+    assert_eq!(
+        (
+            &dataset["submitted"],
+            &dataset["rows"],
+            &dataset["rejects"],
+            &dataset["left"],
+            &dataset["sealed"]
+        ),
+        (&13.into(), &9.into(), &4.into(), &0.into(), &true.into())
+    );
 }
 
 #[test]
@@ -183,10 +247,15 @@ fn a_manifest_of_id_path_and_age_is_enough() {
     let place = Place::new();
     let manifest = place.synth(30);
     let table = std::fs::read_to_string(&manifest).unwrap();
-    let bare: String = table.lines().map(|l| l.split(',').take(3).collect::<Vec<_>>().join(";") + "\n").collect();
+    let bare: String =
+        table.lines().map(|l| l.split(',').take(3).collect::<Vec<_>>().join(";") + "\n").collect();
     let bare_manifest = manifest.with_file_name("bare.csv");
     std::fs::write(&bare_manifest, format!("\u{FEFF}{}", bare.replacen("id", "ID", 1))).unwrap();
-    let answer = run(&bare_manifest, &place.text("root"), &["--audio-root", manifest.parent().unwrap().to_str().unwrap()]);
+    let answer = run(
+        &bare_manifest,
+        &place.text("root"),
+        &["--audio-root", manifest.parent().unwrap().to_str().unwrap()],
+    );
     assert_eq!((&answer["dataset"], &answer["recordings"]["rows"]), (&"bare".into(), &30.into()));
 }
 
@@ -199,7 +268,12 @@ fn a_submitted_split_and_given_columns_are_obeyed() {
     for (i, line) in table.lines().skip(1).enumerate() {
         let cells: Vec<_> = line.split(',').collect();
         let split = ["train", "train", "dev", "test"][i % 4];
-        writeln!(text, "{},{},{},{split},0.25,[120.5],\"Torino, IT\"", cells[0], cells[1], cells[2]).unwrap();
+        writeln!(
+            text,
+            "{},{},{},{split},0.25,[120.5],\"Torino, IT\"",
+            cells[0], cells[1], cells[2]
+        )
+        .unwrap();
     }
     let given = manifest.with_file_name("given.csv");
     std::fs::write(&given, text).unwrap();
@@ -239,7 +313,8 @@ fn another_spec_is_another_set_of_shards() {
     assert_eq!(other["recordings"]["extracted"], 12);
     assert_eq!(run(&manifest, &root, &[])["recordings"]["extracted"], 0);
     // A model of one spec refuses the features of another.
-    let refused = call(&["evaluate", "--root", &root, "--model", "age@1", "--dataset", "recordings"]);
+    let refused =
+        call(&["evaluate", "--root", &root, "--model", "age@1", "--dataset", "recordings"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("of spec"), "{}", stderr(&refused));
 }

@@ -21,7 +21,8 @@ fn twenty_kills_lose_nothing() {
     // Not a clock's: a test that fails must fail again.
     let mut state = 20u64;
     let mut random = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as f64 / f64::from(1u32 << 31)
     };
     let mut cut_off = 0;
@@ -48,7 +49,8 @@ fn twenty_kills_lose_nothing() {
         cut_off += usize::from(!status.success());
         let answer = run(&manifest, &root, &small);
         assert_eq!(answer["recordings"]["submitted"], RECORDINGS, "killed after {moment:?}");
-        let rows = sealed_rows(&place.path(&format!("root{round}")), answer["manifest"].as_str().unwrap());
+        let rows =
+            sealed_rows(&place.path(&format!("root{round}")), answer["manifest"].as_str().unwrap());
         assert_eq!(rows.len(), RECORDINGS);
         let keys = objects(&place.path(&format!("root{round}")));
         assert_eq!(keys.iter().filter(|key| key.ends_with("/card.json")).count(), 1, "{keys:?}");

@@ -1,5 +1,6 @@
 //! The main job on real recordings. Trained for a moment only: how well a model does is
 //! docs/results.md's to say.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -16,7 +17,10 @@ fn whole(set: &str, manifest: &str, recordings: usize) {
     assert_eq!(answer["recordings"]["rejects"], 0);
     let test = &answer["evaluation"]["test"];
     assert!(test["n"].as_u64().unwrap() > 10 && test["rmse"].as_f64().unwrap() > 0.0, "{test}");
-    assert_eq!(sealed_rows(&place.path("root"), answer["manifest"].as_str().unwrap()).len(), recordings);
+    assert_eq!(
+        sealed_rows(&place.path("root"), answer["manifest"].as_str().unwrap()).len(),
+        recordings
+    );
 }
 
 #[test]
@@ -42,10 +46,21 @@ fn a_recording_of_each_format_is_predicted() {
     let root = place.text("root");
     run(&saa.join("recordings.csv"), &root, &[]);
     let formats = [
-        "c01_pcm16_16k_mono.wav", "c02_pcm24_48k_mono.wav", "c03_pcm32_22050_mono.wav",
-        "c04_float32_44100_stereo.wav", "c05_float64_16k.wav", "c06_pcm8_8k.wav", "c07_mulaw_8k.wav",
-        "c08_alaw_8k.wav", "c09_imaadpcm_16k.wav", "c10_flac_16k.flac", "c12_vorbis_22050.ogg",
-        "c15_aac.m4a", "c17_vbr_stereo.mp3", "c19_aiff.aiff", "r01_mp3_named_wav_48000.wav",
+        "c01_pcm16_16k_mono.wav",
+        "c02_pcm24_48k_mono.wav",
+        "c03_pcm32_22050_mono.wav",
+        "c04_float32_44100_stereo.wav",
+        "c05_float64_16k.wav",
+        "c06_pcm8_8k.wav",
+        "c07_mulaw_8k.wav",
+        "c08_alaw_8k.wav",
+        "c09_imaadpcm_16k.wav",
+        "c10_flac_16k.flac",
+        "c12_vorbis_22050.ogg",
+        "c15_aac.m4a",
+        "c17_vbr_stereo.mp3",
+        "c19_aiff.aiff",
+        "r01_mp3_named_wav_48000.wav",
     ];
     for format in formats {
         let audio = folder.join("audio").join(format);

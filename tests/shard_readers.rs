@@ -18,7 +18,8 @@ fn python_reads_a_shard_and_its_spectrograms() {
     let voices = manifest.with_file_name("audio");
     let table = std::fs::read_to_string(&manifest).unwrap();
     let columns = table.lines().next().unwrap().split(',').count();
-    std::fs::write(&manifest, format!("{table}gone,gone.wav{}\n", ",".repeat(columns - 2))).unwrap();
+    std::fs::write(&manifest, format!("{table}gone,gone.wav{}\n", ",".repeat(columns - 2)))
+        .unwrap();
     run(&manifest, &place.text("root"), &[]);
 
     let files: Vec<_> =

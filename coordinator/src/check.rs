@@ -17,6 +17,8 @@ use crate::problem::{Problem, Severity};
 pub struct Checked {
     /// Rows of data.
     pub rows: u64,
+    /// The manifest's own name of the column of the audio paths.
+    pub path_column: String,
     /// Everything that is wrong, in the order of the rows.
     pub problems: Vec<Problem>,
 }
@@ -38,10 +40,12 @@ pub fn check(
     audio_root: &str,
     mut each: impl FnMut(u64, &Recording),
 ) -> Result<Checked> {
-    let mut checked = Checked::default();
+    let intake = Intake::open(manifest, audio_root)?;
+    let mut checked = Checked { path_column: intake.column("path"), ..Checked::default() };
+    let (id_column, split_column) = (intake.column("id"), intake.column("split"));
     let mut ids = HashMap::new();
     let mut sides = HashMap::new();
-    for entry in Intake::open(manifest, audio_root)? {
+    for entry in intake {
         let entry = entry?;
         checked.rows = entry.row;
         checked.problems.extend(entry.problems);
@@ -51,10 +55,10 @@ pub fn check(
                 "id '{}' is that of row {first} too: make one of them another",
                 recording.id
             );
-            checked.problems.push(structural("duplicate_id", message, entry.row, "id"));
+            checked.problems.push(structural("duplicate_id", message, entry.row, &id_column));
         }
-        if let Some(problem) = divided(&mut sides, &recording, entry.row) {
-            checked.problems.push(problem);
+        if let Some(message) = divided(&mut sides, &recording, entry.row) {
+            checked.problems.push(structural("speaker_split", message, entry.row, &split_column));
         }
         each(entry.row, &recording);
     }
@@ -65,25 +69,24 @@ pub fn check(
     Ok(checked)
 }
 
-/// A speaker who is on one side of the given split here and on another elsewhere.
+/// Says of a speaker who is on one side of the given split here and on another elsewhere.
 fn divided(
     sides: &mut HashMap<String, (Split, u64)>,
     recording: &Recording,
     row: u64,
-) -> Option<Problem> {
+) -> Option<String> {
     if recording.speaker.is_empty() || recording.split() == Split::Unspecified {
         return None;
     }
     let side = recording.split();
     let (first, first_row) = *sides.entry(recording.speaker.clone()).or_insert((side, row));
     (first != side).then(|| {
-        let message = format!(
+        format!(
             "speaker '{}' is in {} here and in {} in row {first_row}: a speaker belongs to one split",
             recording.speaker,
             side.text().unwrap_or_default(),
             first.text().unwrap_or_default(),
-        );
-        structural("speaker_split", message, row, "split")
+        )
     })
 }
 

@@ -65,10 +65,12 @@ impl Intake {
         Ok(Self { columns, rows: table.rows, audio_root: audio_root.to_owned(), path })
     }
 
-    /// The manifest's own name of the column of the audio paths.
+    /// The manifest's own name of a column that is found by `name`.
     #[must_use]
-    pub fn path_column(&self) -> &str {
-        self.columns.iter().find(|(role, _)| *role == Role::Path).map_or("path", |(_, name)| name)
+    pub fn column(&self, name: &str) -> String {
+        let own =
+            self.columns.iter().map(|(_, own)| own).find(|own| own.eq_ignore_ascii_case(name));
+        own.map_or(name, String::as_str).to_owned()
     }
 
     fn entry(&self, row: TableRow) -> Entry {

@@ -103,7 +103,9 @@ async fn a_shard_has_one_row_for_each_recording_in_order() {
     let found: Vec<_> = rows
         .iter()
         .map(|row| match &row.outcome {
-            Ok(features) => (row.recording.id.as_str(), format!("{} frames", features.mel.n_frames)),
+            Ok(features) => {
+                (row.recording.id.as_str(), format!("{} frames", features.mel.n_frames))
+            }
             Err(reject) => (row.recording.id.as_str(), reject.code.clone()),
         })
         .collect();

@@ -41,7 +41,8 @@ impl Model {
             width = to;
         }
         let head = dense("head", settings.image_units + width, settings.head_units);
-        let age = dense("age", settings.head_units, 1);
+        let flat = nn::LinearConfig { ws_init: nn::Init::Const(0.0), ..Default::default() };
+        let age = nn::linear(path / "age", settings.head_units, 1, flat);
         Self { convolutions, image, table, head, age, dropout: settings.dropout }
     }
 
