@@ -1,4 +1,5 @@
 //! The command as programs and people meet it: shapes, exit codes, messages.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

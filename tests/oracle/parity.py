@@ -1,12 +1,10 @@
 """How far the extractor is from librosa and Praat on any recordings, as Markdown tables.
 
-    cargo build --release -p voxage-extract --example features
-    PYTHON=$(tests/oracle/setup.sh CACHE)
-    $PYTHON tests/oracle/parity.py EXAMPLE FILE...
+    PYTHON=$(deploy/venv tests/oracle/requirements.txt)
+    $PYTHON tests/oracle/parity.py VOXAGE FILE...
 
-EXAMPLE is the built example `features`. With the option --22050 every file is first
-rewritten as 16-bit WAV at the features' own rate, so that neither decoders nor resamplers
-take part.
+VOXAGE is the built command. With the option --22050 every file is first rewritten as
+16-bit WAV at the features' own rate, so that neither decoders nor resamplers take part.
 """
 
 import json
@@ -29,27 +27,27 @@ BANDS_BELOW_10_KHZ = 121
 
 def main(args):
     own_rate = "--22050" in args
-    example, *files = [arg for arg in args if arg != "--22050"]
+    voxage, *files = [arg for arg in args if arg != "--22050"]
     with tempfile.TemporaryDirectory() as folder:
         if own_rate:
             files = [rewritten(path, folder, i) for i, path in enumerate(files)]
-        found = subprocess.run([example, folder, *files], capture_output=True, check=True).stdout
+        command = [voxage, "extract", "--json", "--mel-npy", folder, *files]
+        found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         errors, far, cells, n, unread = {}, np.zeros(len(FAR_DB)), 0, 0, []
-        for i, line in enumerate(found.decode().splitlines()):
-            ours = json.loads(line)
+        for path, ours in zip(files, found["recordings"]):
             try:
-                mono, sound = samples_of(files[i])
+                mono, sound = samples_of(path)
                 theirs = compat(mono, sound)
             except Exception as error:
-                unread.append(f"{files[i]}: {error}")
+                unread.append(f"{path}: {error}")
                 continue
-            if "tabular" not in ours:
-                unread.append(f"{files[i]}: {ours['message']}")
+            if ours["status"] == "rejected":
+                unread.append(f"{path}: {ours['message']}")
                 continue
             n += 1
             for name, value in theirs.items():
-                errors.setdefault(name, []).append((relative(ours["tabular"][name], value), files[i]))
-            mel = np.fromfile(f"{folder}/{i}.mel", "<f4").reshape(-1, 128)[:, :BANDS_BELOW_10_KHZ]
+                errors.setdefault(name, []).append((relative(ours["tabular"][name], value), path))
+            mel = np.load(f"{folder}/{pathlib.Path(path).stem}.npy")[:, :BANDS_BELOW_10_KHZ]
             difference = np.abs(mel - log_mel(mono)[:, :BANDS_BELOW_10_KHZ])
             far += [(difference > db).sum() for db in FAR_DB]
             cells += difference.size

@@ -10,7 +10,7 @@ use voxage_contract::FeatureSpec;
 
 fn field(name: &str, data_type: DataType, unit: &str, doc: &str) -> Field {
     let metadata = [("unit", unit), ("doc", doc)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    Field::new(name, data_type, true).with_metadata(metadata)
+    Field::new(name, data_type, true).with_metadata(metadata.into())
 }
 
 /// The columns of a shard under a spec.

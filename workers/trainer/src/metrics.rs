@@ -37,12 +37,12 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_formulas() {
-        let scores = scores(&[(20.0, 22.0), (30.0, 29.0), (40.0, 36.0)]);
+        let scores = scores(&[(20.0, 22.0), (30.0, 29.0), (40.0, 39.0)]);
         assert_eq!(scores.n, 3);
-        assert!((scores.rmse.unwrap() - 7f64.sqrt()).abs() < 1e-12);
-        assert!((scores.mae.unwrap() - 7.0 / 3.0).abs() < 1e-12);
-        assert!((scores.r2.unwrap() - (1.0 - 21.0 / 200.0)).abs() < 1e-12);
-        assert!((scores.pearson.unwrap() - 0.999_335_9).abs() < 1e-6);
+        assert!((scores.rmse.unwrap() - 2f64.sqrt()).abs() < 1e-12);
+        assert!((scores.mae.unwrap() - 4.0 / 3.0).abs() < 1e-12);
+        assert!((scores.r2.unwrap() - (1.0 - 6.0 / 200.0)).abs() < 1e-12);
+        assert!((scores.pearson.unwrap() - 170.0 / (200f64 * 146.0).sqrt()).abs() < 1e-12);
     }
 
     #[test]
