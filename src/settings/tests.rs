@@ -1,0 +1,98 @@
+//! Where each setting comes from, and what is refused.
+
+use super::*;
+use clap::Command;
+
+const ALL: Keys = &[
+    "root",
+    "dataset",
+    "audio_root",
+    "model",
+    "slots",
+    "shard_recordings",
+    "shard_mib",
+    "spec",
+    "train",
+];
+
+fn try_resolve(flags: &[&str], env: &[(&str, &str)]) -> Result<Resolved> {
+    let command = Command::new("t").args(args(ALL));
+    let matches = command.try_get_matches_from([&["t"], flags].concat())?;
+    let env: BTreeMap<_, _> = env.iter().copied().collect();
+    resolve(&matches, |name| env.get(name).map(|text| (*text).to_owned()))
+}
+
+fn source(resolved: &Resolved, key: &str) -> String {
+    resolved.effective().into_iter().find(|e| e.key == key).unwrap().source
+}
+
+#[test]
+fn every_setting_has_help_and_every_help_a_setting() {
+    let mut settings: Vec<_> = leaves(&defaults(), "").into_iter().map(|(key, _)| key).collect();
+    let mut help: Vec<_> = HELP.iter().map(|(key, _)| (*key).to_owned()).collect();
+    settings.sort();
+    help.sort();
+    assert_eq!(settings, help);
+}
+
+#[test]
+fn flags_win_over_variables_over_files_over_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("v.toml");
+    std::fs::write(
+        &file,
+        "root = 'f'\nslots = 3\n[train]\nepochs = 5\nseed = 6\n[spec.mel]\nstorage = 'f16'\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let env = [("VOXAGE_SLOTS", "4"), ("VOXAGE_TRAIN_EPOCHS", "7"), ("VOXAGE_CONFIG", file)];
+    let resolved = try_resolve(&["--epochs", "8", "--channels", "4,8"], &env).unwrap();
+    let settings = &resolved.settings;
+    assert_eq!((settings.root.as_str(), settings.slots), ("f", 4));
+    assert_eq!((settings.train.epochs, settings.train.seed), (8, 6));
+    assert_eq!(settings.train.channels, [4, 8]);
+    assert_eq!(settings.spec.mel.storage, voxage_contract::MelStorage::F16);
+    assert_eq!(source(&resolved, "train.epochs"), "--epochs");
+    assert_eq!(source(&resolved, "slots"), "VOXAGE_SLOTS");
+    assert_eq!(source(&resolved, "root"), file);
+    assert!(resolved.is_default("model") && !resolved.is_default("root"));
+}
+
+#[test]
+fn a_spec_file_holds_the_spec_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spec.toml");
+    std::fs::write(&file, "tabular = []\n[mel]\nreference = 'one'\n").unwrap();
+    let spec = try_resolve(&["--spec", file.to_str().unwrap()], &[]).unwrap().settings.spec;
+    assert_eq!(spec.mel.reference, voxage_contract::MelReference::One);
+    assert!(spec.tabular.is_empty());
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("v.toml");
+    std::fs::write(&file, "[train]\nepoch = 5\n").unwrap();
+    let check = |flags: &[&str], env: &[(&str, &str)], expected: &[&str]| {
+        let error = format!("{:#}", try_resolve(flags, env).err().unwrap());
+        assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+    };
+    check(
+        &["--config", file.to_str().unwrap()],
+        &[],
+        &["v.toml", "train.epoch", "did you mean 'train.epochs'"],
+    );
+    check(&["--epochs", "many"], &[], &["--epochs", "not a whole number"]);
+    check(&[], &[("VOXAGE_TRAIN_IMAGE", "last")], &["train.image", "VOXAGE_TRAIN_IMAGE", "last"]);
+    check(&["--slots", "0"], &[], &["slots"]);
+    check(&["--test-share", "0.9"], &[], &["train.test_share"]);
+    check(&["--root", "s3://key:secret@b"], &[], &["s3://key:***@b"]);
+    check(&["--config", "nowhere.toml"], &[], &["nowhere.toml"]);
+}
+
+#[test]
+fn secrets_are_hidden() {
+    assert_eq!(redacted("amqp://me:secret@host:1/v"), "amqp://me:***@host:1/v");
+    assert_eq!(redacted("amqp://host/v@x"), "amqp://host/v@x");
+    assert_eq!(redacted("./a@b"), "./a@b");
+}
