@@ -104,7 +104,7 @@ fn main() -> ExitCode {
     let resolved = match settings::resolve(matches, |name| std::env::var(name).ok()) {
         Ok(resolved) => resolved,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", whole(&error));
             return ExitCode::from(2);
         }
     };
@@ -127,12 +127,23 @@ fn main() -> ExitCode {
     // A thread that still extracts must not hold up the end.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        let message = whole(&error);
+        eprintln!("error: {message}");
         if output.json {
-            let document = serde_json::json!({ "error": { "message": format!("{error:#}") } });
-            println!("{document}");
+            println!("{}", serde_json::json!({ "error": { "message": message } }));
         }
         ExitCode::FAILURE
+    })
+}
+
+/// An error with its causes, as far as it does not name them itself.
+fn whole(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| {
+        match message.as_str() {
+            "" => cause,
+            said if said.contains(&cause) => message,
+            said => format!("{said}: {cause}"),
+        }
     })
 }
 

@@ -54,12 +54,12 @@ pub fn check(
         Err(Error::Structure { problem, .. }) => {
             Ok(Checked { problems: vec![problem], ..Checked::default() })
         }
-        Err(error @ Error::Manifest { .. }) => {
+        Err(Error::Manifest { source, .. }) => {
             let problem = Problem {
                 row: None,
                 column: None,
                 code: "unreadable_table".into(),
-                message: error.to_string(),
+                message: source.to_string(),
                 severity: Severity::Structure,
             };
             Ok(Checked { problems: vec![problem], ..Checked::default() })

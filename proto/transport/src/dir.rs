@@ -55,6 +55,7 @@ impl Dir {
         let root = root.into();
         match fs::read_dir(&root) {
             Ok(_) => Ok(Self { root }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoStore(root)),
             Err(error) => Err(Error::io(format!("open store {}", root.display()), error)),
         }
     }

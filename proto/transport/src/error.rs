@@ -1,12 +1,16 @@
 //! What can go wrong on the way to a store or a queue.
 
 use std::io;
+use std::path::PathBuf;
 
 use voxage_contract::Kind;
 
 /// A failed store or queue call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no such store.
+    #[error("there is no store at {}: name the root of one, or run a manifest into it", .0.display())]
+    NoStore(PathBuf),
     /// There is no such object.
     #[error("{0}: there is no such object")]
     NotFound(String),
@@ -42,7 +46,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         use io::ErrorKind as E;
         match self {
-            Self::NotFound(_) => Kind::Permanent,
+            Self::NoStore(_) | Self::NotFound(_) => Kind::Permanent,
             Self::Io { source, .. } => match source.kind() {
                 E::PermissionDenied
                 | E::ReadOnlyFilesystem

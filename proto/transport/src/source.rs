@@ -79,11 +79,12 @@ pub fn open(root: &str, path: &str) -> io::Result<File> {
 /// The reject that a failed [`open`] or [`stat`] makes of a recording; none if the world
 /// was in the way and trying again may help.
 #[must_use]
-pub fn reject(error: &io::Error, path: &str) -> Option<Reject> {
+pub fn reject(error: &io::Error, root: &str, path: &str) -> Option<Reject> {
     use io::ErrorKind as E;
+    let path = format!("{}{path}", root.strip_prefix("file://").unwrap_or(root));
     let (code, message) = match error.kind() {
         E::NotFound | E::NotADirectory => {
-            ("missing_audio", format!("{path} is not there: check the path and --audio-root"))
+            ("missing_audio", format!("{path} is not there: check the path and the audio root"))
         }
         E::PermissionDenied => ("unreadable_audio", format!("{path} may not be read: {error}")),
         E::IsADirectory => ("unreadable_audio", format!("{path} is a folder, not a recording")),
@@ -136,11 +137,11 @@ mod tests {
         let outside = open(&root, "../a.wav").unwrap_err();
         assert_eq!(outside.kind(), io::ErrorKind::PermissionDenied);
         let missing = stat(&root, "b.wav").unwrap_err();
-        assert_eq!(reject(&missing, "b.wav").unwrap().code, "missing_audio");
+        assert_eq!(reject(&missing, &root, "b.wav").unwrap().code, "missing_audio");
         std::fs::create_dir(folder.path().join("c.wav")).unwrap();
         let directory = open(&root, "c.wav").unwrap_err();
-        assert_eq!(reject(&directory, "c.wav").unwrap().code, "unreadable_audio");
-        assert_eq!(reject(&io::ErrorKind::TimedOut.into(), "a.wav"), None);
+        assert_eq!(reject(&directory, &root, "c.wav").unwrap().code, "unreadable_audio");
+        assert_eq!(reject(&io::ErrorKind::TimedOut.into(), "file:///x/", "a.wav"), None);
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(crate) fn extract_planned(
     }
     if let Some(planned) = recording.size_bytes {
         let planned = Stat { size_bytes: planned, etag: recording.etag.clone() };
-        let found = match rejected(source::stat(audio_root, &recording.path), &recording.path)? {
+        let found = source::stat(audio_root, &recording.path);
+        let found = match rejected(found, audio_root, &recording.path)? {
             Ok(found) => found,
             Err(reject) => return Ok(Err(reject)),
         };
@@ -44,13 +45,17 @@ pub(crate) fn extract_planned(
 }
 
 fn open(audio_root: &str, path: &str) -> io::Result<Result<File, Reject>> {
-    rejected(source::open(audio_root, path), path)
+    rejected(source::open(audio_root, path), audio_root, path)
 }
 
 /// Tells the recording's fault from the world's.
-fn rejected<T>(result: io::Result<T>, path: &str) -> io::Result<Result<T, Reject>> {
+fn rejected<T>(
+    result: io::Result<T>,
+    audio_root: &str,
+    path: &str,
+) -> io::Result<Result<T, Reject>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(error) => source::reject(&error, path).map(Err).ok_or(error),
+        Err(error) => source::reject(&error, audio_root, path).map(Err).ok_or(error),
     }
 }

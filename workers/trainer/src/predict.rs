@@ -84,7 +84,7 @@ fn one(
         return Err(reject.clone());
     }
     let audio = source::open(audio_root, &recording.path).map_err(|error| {
-        source::reject(&error, &recording.path)
+        source::reject(&error, audio_root, &recording.path)
             .unwrap_or_else(|| Reject::new("fetch", "unreadable_audio", error.to_string()))
     })?;
     extractor.extract(audio, &recording.given)
