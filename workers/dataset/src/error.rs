@@ -16,9 +16,6 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// There is no sealed version.
-    #[error("data set '{0}' has no sealed version: finish it with `voxage run`")]
-    NotSealed(String),
     /// Two of a speaker's recordings were submitted for different splits.
     #[error("speaker '{0}' was submitted for two different splits: a speaker belongs to one")]
     DividedSpeaker(String),

@@ -12,7 +12,7 @@ mod splits;
 mod stream;
 
 pub use error::{Error, Result};
-pub use open::{Dataset, newest_manifest};
+pub use open::Dataset;
 pub use rng::Rng;
 pub use splits::SplitRule;
 pub use stream::{Order, Sample, Samples};

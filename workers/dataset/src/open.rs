@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use voxage_contract::sealed::SEALED_FORMAT;
-use voxage_contract::{Name, SealedManifest, SealedShard, Split, keys};
+use voxage_contract::{SealedManifest, SealedShard, Split, keys};
 use voxage_shards::{Columns, Row, Shard};
-use voxage_transport::{Store, StoreExt as _};
+use voxage_transport::Store;
 
 use crate::splits::{SplitRule, Splits};
 use crate::stream::{Order, Samples};
@@ -19,15 +19,6 @@ pub struct Dataset {
     pub(crate) runtime: Handle,
     manifest: Arc<SealedManifest>,
     splits: Arc<Splits>,
-}
-
-/// The key of the newest sealed manifest of a data set.
-///
-/// # Errors
-/// If there is none, or the store fails.
-pub fn newest_manifest(store: &dyn Store, runtime: &Handle, dataset: &Name) -> Result<String> {
-    let keys = runtime.block_on(store.keys(&keys::manifests(dataset)))?;
-    keys.into_iter().next_back().ok_or_else(|| Error::NotSealed(dataset.to_string()))
 }
 
 impl Dataset {
