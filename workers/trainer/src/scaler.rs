@@ -44,25 +44,24 @@ pub struct Input {
 }
 
 impl Input {
-    fn fit(name: &str, values: &mut [f64], scaling: Scaling) -> Self {
+    /// From the values that were drawn, in any order, and the least and greatest of all.
+    fn fit(name: &str, values: &mut [f64], extremes: (f64, f64), scaling: Scaling) -> Self {
+        let mut input =
+            Self { name: name.into(), offset: 0.0, factor: 0.0, clip: None, impute: None };
+        if values.is_empty() {
+            return input;
+        }
         values.sort_unstable_by(f64::total_cmp);
         let quantile = |q: f64| values[((values.len() - 1) as f64 * q).round() as usize];
-        let (mut input, unit) = match (values.is_empty(), scaling) {
-            (true, _) => (
-                Self { name: name.into(), offset: 0.0, factor: 0.0, clip: None, impute: None },
-                0.0,
-            ),
-            (false, Scaling::MinMax) => {
-                let (offset, impute) = (quantile(0.0), Some(quantile(0.5)));
-                (
-                    Self { name: name.into(), offset, factor: 0.0, clip: None, impute },
-                    quantile(1.0) - offset,
-                )
+        input.impute = Some(quantile(0.5));
+        let unit = match scaling {
+            Scaling::MinMax => {
+                input.offset = extremes.0;
+                extremes.1 - extremes.0
             }
-            (false, Scaling::Robust) => {
-                let (offset, clip) = (quantile(0.5), Some(CLIP));
-                let unit = quantile(0.75) - quantile(0.25);
-                (Self { name: name.into(), offset, factor: 0.0, clip, impute: Some(offset) }, unit)
+            Scaling::Robust => {
+                (input.offset, input.clip) = (quantile(0.5), Some(CLIP));
+                quantile(0.75) - quantile(0.25)
             }
         };
         if unit > 0.0 {
@@ -178,13 +177,7 @@ impl Fitting {
         let columns = names.zip(&self.extremes).enumerate();
         let inputs = columns.map(|(i, (name, extremes))| {
             let mut values: Vec<_> = self.reservoir.iter().filter_map(|row| row[i]).collect();
-            let mut input = Input::fit(name, &mut values, scaling);
-            if let (Scaling::MinMax, true) = (scaling, extremes.1 > extremes.0) {
-                // The extremes of all rows, not only of those that were drawn.
-                input.offset = extremes.0;
-                input.factor = (extremes.1 - extremes.0).recip();
-            }
-            input
+            Input::fit(name, &mut values, *extremes, scaling)
         });
         Some(Scaler {
             inputs: inputs.collect(),
