@@ -17,7 +17,7 @@ build: setup
 	cargo build --release --locked --workspace --bins
 
 demo: build
-	@deploy/demo $(DATA)
+	@deploy/demo "$(DATA)"
 
 # Formatting, lints, licences and fences.
 lint:
