@@ -1,6 +1,6 @@
 //! `voxage evaluate`: measures a model on speakers that it has not seen.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -29,6 +29,8 @@ pub fn command() -> Command {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
+    let out = call.matches.get_one::<PathBuf>("out");
+    out.map_or(Ok(()), |out| output::check_place(out))?;
     let store = Dir::open_existing(&settings.root)?;
     let manifest = if settings.dataset.is_empty() {
         None
@@ -42,9 +44,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     });
     let end = Trainer::start(&request).await?.finish(std::iter::empty(), |_| Ok(())).await?;
     let Event::Evaluated(evaluated) = end else { bail!("the trainer answered {end:?}") };
-    if let Some(out) = call.matches.get_one::<PathBuf>("out") {
+    if let Some(out) = out {
         let table = store.get(&evaluated.predictions).await?;
-        output::write_file(Path::new(out), |file| Ok(std::io::Write::write_all(file, &table)?))?;
+        output::write_file(out, |file| Ok(std::io::Write::write_all(file, &table)?))?;
     }
     call.output.answer(&evaluated, || {
         format!(

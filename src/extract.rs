@@ -33,7 +33,7 @@ pub fn command() -> Command {
                 .long("mel-npy")
                 .value_name("DIR")
                 .value_parser(value_parser!(PathBuf))
-                .help("Write each spectrogram to DIR/<file stem>.npy: float32 [n_frames, 128] in dB"),
+                .help("Write each spectrogram to DIR/<file stem>.npy: float32 [n_frames, 128] in dB; a file of that name is replaced"),
         )
 }
 
@@ -98,7 +98,7 @@ fn refuse_same_stems(files: &[&PathBuf]) -> Result<()> {
     stems.sort();
     match stems.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => bail!(
-            "two files would write {}.npy: give them in two calls",
+            "two files would write {}.npy: give each call its own folder",
             pair[0].unwrap_or_default().display()
         ),
         None => Ok(()),

@@ -18,6 +18,7 @@ mod validate;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ use tracing_subscriber::EnvFilter;
 
 use output::Output;
 use settings::Keys;
+
+/// How long a verb that was stopped may take to say so itself.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What a verb is given.
 pub struct Call {
@@ -81,7 +85,8 @@ fn cli() -> Command {
         .about("Learns a speaker's age from voice recordings, at data-set scale")
         .after_help(
             "Start with `voxage run recordings.csv`: a table with columns id, path and age.\n\
-             Exit codes: 0 done, 1 failed, 2 wrong usage. VOXAGE_LOG=debug shows more.",
+             Exit codes: 0 done, 1 failed, 2 wrong usage. VOXAGE_LOG=debug shows more.\n\
+             What fails answers {\"error\": {\"message\"}} under --json.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -104,7 +109,7 @@ fn main() -> ExitCode {
     let resolved = match settings::resolve(matches, |name| std::env::var(name).ok()) {
         Ok(resolved) => resolved,
         Err(error) => {
-            eprintln!("error: {}", whole(&error));
+            output.error(&whole(&error));
             return ExitCode::from(2);
         }
     };
@@ -118,20 +123,28 @@ fn main() -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
+        let stopped = stop.clone();
         tokio::spawn(async move {
             interrupted().await;
             stop.cancel();
+            // A verb that computes on this thread hears nothing.
+            tokio::time::sleep(2 * GRACE).await;
+            eprintln!("error: stopped");
+            std::process::exit(1);
         });
-        (verb.settle)(call).await
+        let stopped = async {
+            stopped.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            ended = (verb.settle)(call) => ended,
+            () = stopped => Err(anyhow::anyhow!("stopped")),
+        }
     });
     // A thread that still extracts must not hold up the end.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
-        let message = whole(&error);
-        eprintln!("error: {message}");
-        if output.json {
-            println!("{}", serde_json::json!({ "error": { "message": message } }));
-        }
+        output.error(&whole(&error));
         ExitCode::FAILURE
     })
 }

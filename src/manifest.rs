@@ -76,7 +76,7 @@ pub fn refuse_structural(manifest: &Path, checked: &Checked) -> Result<()> {
     }
     eprint!("{}", listed(manifest, &structural));
     bail!(
-        "{} cannot be taken: {} of its problems touch the whole table; nothing was done",
+        "{} is not taken before {} of its problems are mended; nothing was done",
         manifest.display(),
         structural.len()
     )

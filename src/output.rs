@@ -1,9 +1,9 @@
 //! What a verb answers: one JSON document on standard output, or text for people.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 /// How to answer.
@@ -21,21 +21,56 @@ impl Output {
         } else {
             text().trim_end().to_owned()
         };
-        // Whoever closed the pipe has seen enough.
-        let _ = writeln!(std::io::stdout(), "{answer}");
-        Ok(())
+        let mut stdout = std::io::stdout();
+        match writeln!(stdout, "{answer}").and_then(|()| stdout.flush()) {
+            // Whoever closed the pipe has seen enough.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).context("write the answer to standard output")
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+impl Output {
+    /// Says why there is no answer.
+    pub fn error(self, message: &str) {
+        eprintln!("error: {message}");
+        if self.json {
+            let document = serde_json::json!({ "error": { "message": message } });
+            let _ = writeln!(std::io::stdout(), "{document}");
+        }
+    }
+}
+
+/// Makes sure that [`write_file`] will find a place, before the work for it is done.
+pub fn check_place(path: &Path) -> Result<()> {
+    // A device would be replaced by the file.
+    if path.exists() && !path.is_file() {
+        bail!("{} is not a file: name one that may be replaced, or a new one", path.display());
+    }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        bail!(
+            "there is no folder {} to write {} into: make it first",
+            folder.display(),
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes a file whole or not at all.
 pub fn write_file(path: &Path, write: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
     let context = || format!("write {}", path.display());
     let mut file = tempfile::Builder::new()
         .prefix(".voxage-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
+        .tempfile_in(folder_of(path))
         .with_context(context)?;
     write(file.as_file_mut()).with_context(context)?;
     file.as_file().sync_all().with_context(context)?;

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, Command, value_parser};
 use serde::Serialize;
 use voxage_contract::training::{Event, PredictRequest, Prediction, Request};
 use voxage_contract::{Gender, Recording};
-use voxage_coordinator::intake::Intake;
+use voxage_coordinator::Severity;
+use voxage_coordinator::intake::{Entry, Intake};
 
 use crate::progress::Progress;
 use crate::settings::Keys;
@@ -16,6 +17,9 @@ use crate::trainer::Trainer;
 use crate::{Call, extract, manifest, output};
 
 pub const KEYS: Keys = &["root", "audio_root", "model", "slots"];
+
+/// Codes of problems with what a prediction does not look at.
+const LABELS: [&str; 3] = ["bad_age", "age_range", "bad_split"];
 
 pub fn command() -> Command {
     let path = value_parser!(PathBuf);
@@ -70,6 +74,8 @@ struct Answer {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
+    let out = call.matches.get_one::<PathBuf>("out");
+    out.map_or(Ok(()), |out| output::check_place(out))?;
     let (audio_root, recordings, total) = match call.matches.get_one::<PathBuf>("manifest") {
         Some(manifest) => of_manifest(manifest, &call)?,
         None => of_files(&call)?,
@@ -100,7 +106,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     {
         prediction.path = file.display().to_string();
     }
-    if let Some(out) = call.matches.get_one::<PathBuf>("out") {
+    if let Some(out) = out {
         write(out, &predictions)?;
     }
     let answer = Answer { predictions, model };
@@ -117,8 +123,16 @@ fn of_manifest(path: &Path, call: &Call) -> Result<Source> {
     let checked = manifest::check(path, &root, |_, _| {})?;
     manifest::refuse_structural(path, &checked)?;
     let intake = Intake::open(path, &root)?;
-    let recordings = intake
-        .map(|entry| entry?.recording.ok_or_else(|| anyhow!("the manifest changed meanwhile")));
+    let recordings = intake.map(|entry| {
+        let Entry { recording, problems, .. } = entry?;
+        let mut recording = recording.context("the manifest changed meanwhile")?;
+        // Labels are for training: a bad one does not matter here.
+        let mut rejects = problems.iter().filter(|p| p.severity == Severity::Reject);
+        if rejects.all(|problem| LABELS.contains(&problem.code.as_str())) {
+            recording.reject = None;
+        }
+        Ok(recording)
+    });
     Ok((root, Box::new(recordings), checked.rows))
 }
 

@@ -11,7 +11,7 @@ use voxage_transport::Dir;
 use crate::Call;
 use crate::settings::Keys;
 
-pub const KEYS: Keys = &["root", "spec"];
+pub const KEYS: Keys = &["root"];
 
 pub fn command() -> Command {
     Command::new("status").about("Show what is done, failed and left of every data set of a root")

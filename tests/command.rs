@@ -189,3 +189,15 @@ fn an_error_is_json_too_where_json_was_asked_for() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(document["error"]["message"].as_str().unwrap().contains("nowhere"));
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let place = Place::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command(&["config", "--json"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let out = place.text("nowhere/p.csv");
+    let output = call(&["predict", "a.wav", "--out", &out]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("there is no folder"), "{}", stderr(&output));
+}

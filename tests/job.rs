@@ -127,6 +127,12 @@ fn predictions_keep_the_order_and_ids_of_their_input() {
     let columns = lines[0].split(',').count();
     let missing = format!("gone,gone.wav{}", ",".repeat(columns - 2));
     lines.insert(70, &missing);
+    // A label that cannot be is no reason not to predict.
+    let mut labelled: Vec<_> = lines[1].split(',').collect();
+    let age = lines[0].split(',').position(|name| name == "age").unwrap();
+    labelled[age] = "NA";
+    let labelled = labelled.join(",");
+    lines[1] = &labelled;
     let evaluation = manifest.with_file_name("evaluation.csv");
     std::fs::write(&evaluation, lines.join("\n")).unwrap();
     let out = place.text("p.csv");
@@ -147,6 +153,7 @@ fn predictions_keep_the_order_and_ids_of_their_input() {
         text.lines().skip(1).map(|l| l.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&written), ids(&lines.join("\n")));
+    assert!(answer["predictions"][0]["age"].as_f64().unwrap() > 0.0);
     let gone = &answer["predictions"][69];
     assert_eq!((&gone["id"], &gone["age"]), (&"gone".into(), &Value::Null));
     assert!(gone["warnings"][0].as_str().unwrap().starts_with("missing_audio"));

@@ -182,7 +182,8 @@ fn take(
             Some(path) => recording.path = path,
             None => {
                 let message = format!(
-                    "'{cell}' leaves the audio root {audio_root}: set --audio-root to a folder above it"
+                    "'{cell}' is no file below the audio root {}: put it there, or give with --audio-root a folder above it and the manifest",
+                    audio_root.trim_start_matches("file://")
                 );
                 return Err(Problem::new(Structure, "path_leaves_root", message));
             }
@@ -193,7 +194,7 @@ fn take(
             Ok(age) if age.is_finite() => {
                 return reject(
                     "age_range",
-                    format!("age {age} is not between 0 and {MAX_AGE_YEARS} years"),
+                    format!("age {age} is not above 0 and at most {MAX_AGE_YEARS} years"),
                 );
             }
             _ => return reject("bad_age", format!("'{cell}' is not an age in years")),
@@ -204,6 +205,7 @@ fn take(
                 let message = format!(
                     "'{cell}' is neither female nor male: the model will take it as unknown"
                 );
+                recording.metadata.insert(name.to_owned(), cell);
                 return Err(Problem::new(Warning, "unknown_gender", message));
             }
         },

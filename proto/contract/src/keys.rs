@@ -24,7 +24,8 @@ pub struct Name(String);
 pub struct BadName(String);
 
 impl Name {
-    /// The nearest name to any text: lower case, with '-' for what is not allowed.
+    /// The nearest name to any text: lower case, with '-' for what is not allowed. What is
+    /// lost on the way comes back as some digits, so that two texts stay two names.
     #[must_use]
     pub fn nearest(text: &str) -> Self {
         let safe: String = text
@@ -32,9 +33,13 @@ impl Name {
             .chars()
             .map(|c| if matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-') { c } else { '-' })
             .collect();
-        let safe: String =
-            safe.trim_start_matches(['.', '_', '-']).chars().take(64).collect::<String>();
-        Self(if safe.is_empty() { "dataset".into() } else { safe })
+        let safe = safe.trim_start_matches(['.', '_', '-']);
+        if !safe.is_empty() && safe.len() <= 64 && safe == text.to_lowercase() {
+            return Self(safe.to_owned());
+        }
+        let digits = &Digest::new("name").part(text.as_bytes()).hex()[..6];
+        let start = if safe.is_empty() { "dataset" } else { &safe[..safe.len().min(50)] };
+        Self(format!("{}-{digits}", start.trim_end_matches('-')))
     }
 
     /// The name as text.
@@ -193,6 +198,14 @@ mod tests {
         assert_eq!(number_of(&plan(&name, 7), &plans(&name)), Some(7));
         assert_eq!(number_of(&manifest(&name, 8), &manifests(&name)), Some(8));
         assert_eq!(number_of(&version(&name, 12), &versions(&name)), Some(12));
+    }
+
+    #[test]
+    fn different_texts_get_different_names() {
+        assert_eq!(Name::nearest("Calls-2026").as_str(), "calls-2026");
+        assert!(Name::nearest("My Data (1)").as_str().starts_with("my-data--1-"));
+        assert!(Name::nearest("данные").as_str().starts_with("dataset-"));
+        assert_ne!(Name::nearest("данные"), Name::nearest("записи"));
     }
 
     proptest! {

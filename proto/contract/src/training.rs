@@ -176,7 +176,7 @@ impl TrainSettings {
             ("epochs", self.epochs >= 1, "at least 1"),
             ("patience", self.patience >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("threads", self.threads >= 1, "at least 1"),
+            ("threads", (1..=1024).contains(&self.threads), "1 to 1024"),
             ("learning_rate", self.learning_rate > 0.0, "more than 0"),
             ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
             ("dropout", share(self.dropout), "from 0 to below 1"),

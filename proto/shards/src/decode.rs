@@ -7,6 +7,7 @@ use arrow::array::{
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use voxage_contract::digest::Digest;
 use voxage_contract::{AudioInfo, Features, Gender, Mel, Recording, Reject, Split, Warning};
 
 use crate::footer::Footer;
@@ -47,6 +48,18 @@ impl Shard {
     #[must_use]
     pub fn footer(&self) -> &Footer {
         &self.footer
+    }
+
+    /// Reads everything and compares it with the footer's digest.
+    ///
+    /// # Errors
+    /// If a row is not what was written.
+    pub fn verify(&self) -> Result<()> {
+        let mut digest = Digest::new("rows");
+        for row in self.rows(Columns::All)? {
+            digest = row?.add_to(digest);
+        }
+        if digest.hex() == self.footer.digest { Ok(()) } else { Err(Error::Altered) }
     }
 
     /// Its rows, in order, decoded as they are asked for.

@@ -27,6 +27,9 @@ pub enum Error {
     /// A Parquet file, but no shard of ours.
     #[error("not a voxage shard: {0}")]
     NotAShard(String),
+    /// Its rows are not what its footer says.
+    #[error("its rows are not those that were written: delete it and run the manifest again")]
+    Altered,
 }
 
 /// A result of this crate.

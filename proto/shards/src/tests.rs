@@ -83,6 +83,7 @@ proptest! {
     fn what_is_written_is_read_back_equal((spec, rows) in shard()) {
         let bytes = encode("s1", &spec, &rows).unwrap();
         let shard = Shard::open(bytes.clone()).unwrap();
+        shard.verify().unwrap();
         let read: Vec<Row> = shard.rows(Columns::All).unwrap().map(Result::unwrap).collect();
         prop_assert_eq!(&read, &rows);
 
@@ -108,6 +109,30 @@ fn the_footer_is_read_from_the_tail() {
     let tail = bytes.slice(bytes.len() - needed as usize..);
     let footer = Footer::from_tail(&tail, size).unwrap().unwrap();
     assert_eq!((footer.shard.as_str(), footer.rejects), ("s1", 1));
+}
+
+#[test]
+fn an_altered_row_is_found() {
+    let row = |db: f32| {
+        let features = Features {
+            audio: AudioInfo::default(),
+            mel: Mel::encode(&[db; N_MELS], MelStorage::F32),
+            tabular: vec![None; FeatureSpec::default().columns().count()],
+            warnings: vec![],
+        };
+        Row { recording: Recording::default(), outcome: Ok(features) }
+    };
+    let mut spec = FeatureSpec::default();
+    spec.mel.storage = MelStorage::F32;
+    let digest = |bytes: &Bytes| Shard::open(bytes.clone()).unwrap().footer().digest.clone();
+    let (bytes, other) =
+        (encode("s", &spec, &[row(-1.0)]).unwrap(), encode("s", &spec, &[row(-2.0)]).unwrap());
+    let mut altered = bytes.to_vec();
+    let (old, new) = (digest(&bytes), digest(&other));
+    let at = altered.windows(old.len()).position(|part| part == old.as_bytes()).unwrap();
+    altered[at..at + old.len()].copy_from_slice(new.as_bytes());
+    let altered = Shard::open(altered.into()).unwrap();
+    assert!(matches!(altered.verify(), Err(crate::Error::Altered)));
 }
 
 #[test]

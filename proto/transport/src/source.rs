@@ -3,11 +3,12 @@
 //! Always holds: a path cannot lead outside its root. Roots are `file://` followed by
 //! an absolute path as it is, without percent-encoding, ending in '/'.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use rustix::io::Errno;
 use voxage_contract::Reject;
 
 /// What a source is before it is read.
@@ -36,30 +37,28 @@ pub fn root_uri(directory: &Path) -> io::Result<String> {
 #[must_use]
 pub fn relative(root: &str, path: &str) -> Option<String> {
     let root = root.strip_prefix("file://")?;
-    let inside = if path.starts_with('/') { path.strip_prefix(root)? } else { path };
+    let joined = Path::new(root).join(path);
     let mut parts = Vec::new();
-    for component in Path::new(inside).components() {
+    for component in joined.components() {
         match component {
             Component::Normal(part) => parts.push(part.to_str()?),
-            Component::CurDir => {}
             Component::ParentDir => {
                 parts.pop()?;
             }
-            Component::RootDir | Component::Prefix(_) => return None,
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    (!parts.is_empty() && !inside.contains('\0')).then(|| parts.join("/"))
+    let whole = format!("/{}", parts.join("/"));
+    let inside = whole.strip_prefix(root)?;
+    (!inside.is_empty() && !inside.contains('\0')).then(|| inside.to_owned())
 }
 
 /// Size and etag of a source.
 ///
 /// # Errors
-/// As the file system says; a directory is not a source.
+/// As the file system says; only a regular file is a source.
 pub fn stat(root: &str, path: &str) -> io::Result<Stat> {
-    let metadata = std::fs::metadata(locate(root, path)?)?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
+    let metadata = regular(&locate(root, path)?)?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Stat {
         size_bytes: metadata.len(),
@@ -70,10 +69,21 @@ pub fn stat(root: &str, path: &str) -> io::Result<Stat> {
 /// Opens a source.
 ///
 /// # Errors
-/// As the file system says; a directory is not a source.
+/// As the file system says; only a regular file is a source.
 pub fn open(root: &str, path: &str) -> io::Result<File> {
-    let file = File::open(locate(root, path)?)?;
-    if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+    let path = locate(root, path)?;
+    regular(&path)?;
+    File::open(path)
+}
+
+/// A pipe or a device may never end, or never begin.
+fn regular(path: &Path) -> io::Result<Metadata> {
+    let metadata = std::fs::metadata(path)?;
+    match metadata.file_type() {
+        kind if kind.is_file() => Ok(metadata),
+        kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    }
 }
 
 /// The reject that a failed [`open`] or [`stat`] makes of a recording; none if the world
@@ -90,6 +100,9 @@ pub fn reject(error: &io::Error, root: &str, path: &str) -> Option<Reject> {
         E::IsADirectory => ("unreadable_audio", format!("{path} is a folder, not a recording")),
         E::InvalidInput | E::InvalidFilename => {
             ("unreadable_audio", format!("{path} cannot be opened: {error}"))
+        }
+        _ if Errno::from_io_error(error) == Some(Errno::LOOP) => {
+            ("unreadable_audio", format!("{path} is a symbolic link that leads nowhere"))
         }
         _ => return None,
     };
@@ -119,6 +132,8 @@ mod tests {
         check("x/../a.wav", Some("a.wav"));
         check("/data/audio/a.wav", Some("a.wav"));
         check("/data/audiobook/a.wav", None);
+        check("../audio/a.wav", Some("a.wav"));
+        check(".", None);
         check("../a.wav", None);
         check("x/../../a.wav", None);
         check("/etc/passwd", None);
@@ -141,7 +156,12 @@ mod tests {
         std::fs::create_dir(folder.path().join("c.wav")).unwrap();
         let directory = open(&root, "c.wav").unwrap_err();
         assert_eq!(reject(&directory, &root, "c.wav").unwrap().code, "unreadable_audio");
-        assert_eq!(reject(&io::ErrorKind::TimedOut.into(), "file:///x/", "a.wav"), None);
+        let rejected = |path: &str| reject(&stat(&root, path).unwrap_err(), &root, path);
+        std::os::unix::fs::symlink("loop.wav", folder.path().join("loop.wav")).unwrap();
+        assert_eq!(rejected("loop.wav").unwrap().code, "unreadable_audio");
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("endless.wav")).unwrap();
+        assert_eq!(rejected("endless.wav").unwrap().code, "unreadable_audio");
+        assert_eq!(reject(&io::ErrorKind::TimedOut.into(), &root, "a.wav"), None);
     }
 
     #[test]

@@ -17,8 +17,17 @@ pub enum Error {
         why: String,
     },
     /// Two of a speaker's recordings were submitted for different splits.
-    #[error("speaker '{0}' was submitted for two different splits: a speaker belongs to one")]
-    DividedSpeaker(String),
+    #[error(
+        "speaker '{speaker}' was submitted for two splits, by recordings '{first}' and '{second}': submit one of them again with the other's split"
+    )]
+    DividedSpeaker {
+        /// The speaker.
+        speaker: String,
+        /// The id of a recording of one split.
+        first: String,
+        /// The id of a recording of another.
+        second: String,
+    },
 }
 
 /// A result of this crate.

@@ -22,8 +22,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens the sealed manifest at `key` and learns the submitted splits, which reads the
-    /// tables of all shards once.
+    /// Opens the sealed manifest at `key`: reads all shards once, to see that they are what
+    /// was sealed and to learn the submitted splits.
     ///
     /// # Errors
     /// If it is not there or not readable, or divides a speaker.
@@ -47,6 +47,8 @@ impl Dataset {
             splits: Arc::new(splits.clone()),
         };
         for shard in &dataset.manifest.shards {
+            let (key, open) = dataset.shard(shard)?;
+            open.verify().map_err(|error| Error::damaged(&key, error))?;
             for row in dataset.rows(shard, Columns::Table)? {
                 splits.learn(&row?.recording)?;
             }
@@ -73,18 +75,24 @@ impl Dataset {
         shard: &SealedShard,
         columns: Columns,
     ) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
-        let key = keys::shard(&self.manifest.dataset, &self.manifest.spec_id, &shard.id);
-        let bytes = self.runtime.block_on(self.store.get(&key))?;
-        let open = Shard::open(bytes).map_err(|error| Error::damaged(&key, error))?;
-        if open.footer().digest != shard.digest {
-            return Err(Error::damaged(&key, "it is not the shard that was sealed"));
-        }
+        let (key, open) = self.shard(shard)?;
         let rows = open.rows(columns).map_err(|error| Error::damaged(&key, error))?;
         let replaced = shard.replaced.clone();
         Ok((0..).zip(rows).filter_map(move |(i, row)| match row {
             Err(error) => Some(Err(Error::damaged(&key, error))),
             Ok(row) => (row.outcome.is_ok() && !replaced.contains(&i)).then_some(Ok(row)),
         }))
+    }
+
+    /// A shard's key and itself.
+    fn shard(&self, shard: &SealedShard) -> Result<(String, Shard)> {
+        let key = keys::shard(&self.manifest.dataset, &self.manifest.spec_id, &shard.id);
+        let bytes = self.runtime.block_on(self.store.get(&key))?;
+        let open = Shard::open(bytes).map_err(|error| Error::damaged(&key, error))?;
+        if open.footer().digest != shard.digest {
+            return Err(Error::damaged(&key, "it is not the shard that was sealed"));
+        }
+        Ok((key, open))
     }
 
     pub(crate) fn split_of(&self, row: &Row) -> Split {

@@ -24,7 +24,8 @@ pub struct SplitRule {
 #[derive(Debug, Clone)]
 pub(crate) struct Splits {
     rule: SplitRule,
-    submitted: HashMap<String, Split>,
+    /// By speaker, with the recording that said so.
+    submitted: HashMap<String, (Split, String)>,
     has_validation: bool,
 }
 
@@ -37,9 +38,15 @@ impl Splits {
     pub(crate) fn learn(&mut self, recording: &Recording) -> Result<()> {
         let split = recording.split();
         if split != Split::Unspecified {
-            let first = *self.submitted.entry(recording.group().to_owned()).or_insert(split);
-            if first != split {
-                return Err(Error::DividedSpeaker(recording.group().to_owned()));
+            let speaker = recording.group().to_owned();
+            let (first, id) =
+                self.submitted.entry(speaker).or_insert_with(|| (split, recording.id.clone()));
+            if *first != split {
+                return Err(Error::DividedSpeaker {
+                    speaker: recording.group().to_owned(),
+                    first: id.clone(),
+                    second: recording.id.clone(),
+                });
             }
             self.has_validation |= split == Split::Validation;
         }
@@ -52,10 +59,10 @@ impl Splits {
         match self.submitted.get(recording.group()) {
             // A submission that names training and test only: the training stops by a
             // part of its own.
-            Some(Split::Train) if !self.has_validation && place < self.rule.validation => {
+            Some((Split::Train, _)) if !self.has_validation && place < self.rule.validation => {
                 Split::Validation
             }
-            Some(split) => *split,
+            Some((split, _)) => *split,
             None if place < self.rule.test => Split::Test,
             None if place < self.rule.test + self.rule.validation => Split::Validation,
             None => Split::Train,

@@ -22,7 +22,7 @@ pub enum Error {
     },
     /// There is nothing to learn from.
     #[error(
-        "data set '{0}' has no training recording with an age: add a column 'age' to its manifest, or more speakers"
+        "data set '{0}' has no usable recording with an age in its training split: see `voxage status` for rejects, and the manifest's columns 'age' and 'split', or add speakers"
     )]
     NothingToLearn(String),
     /// There is no such model.
