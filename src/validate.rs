@@ -1,6 +1,7 @@
 //! `voxage validate`: a manifest and its audio, checked before any work.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -12,6 +13,7 @@ use clap::Command;
 use serde::Serialize;
 use voxage_coordinator::Problem;
 use voxage_features::probe;
+use voxage_transport::source;
 
 use crate::progress::Progress;
 use crate::settings::Keys;
@@ -39,7 +41,12 @@ struct Answer {
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let path = manifest::of(&call.matches)?;
-    let root = manifest::audio_root(&path, settings)?;
+    // A manifest that is not there is a problem of it like any other.
+    let root = if path.exists() {
+        manifest::audio_root(&path, settings)?
+    } else {
+        source::root_uri(Path::new("/"))?
+    };
     let (sender, receiver) = sync_channel::<(u64, String)>(1024);
     let bench = Bench {
         root: &root,
