@@ -3,20 +3,8 @@
 use super::*;
 use clap::Command;
 
-const ALL: Keys = &[
-    "root",
-    "dataset",
-    "audio_root",
-    "model",
-    "slots",
-    "shard_recordings",
-    "shard_mib",
-    "spec",
-    "train",
-];
-
 fn try_resolve(flags: &[&str], env: &[(&str, &str)]) -> Result<Resolved> {
-    let command = Command::new("t").args(args(ALL));
+    let command = Command::new("t").args(args(crate::config::KEYS));
     let matches = command.try_get_matches_from([&["t"], flags].concat())?;
     let env: BTreeMap<_, _> = env.iter().copied().collect();
     resolve(&matches, |name| env.get(name).map(|text| (*text).to_owned()))
