@@ -46,6 +46,7 @@ struct Answer {
 struct Extracted {
     path: String,
     status: &'static str,
+    stage: Option<String>,
     code: Option<String>,
     message: Option<String>,
     warnings: Vec<String>,
@@ -53,8 +54,11 @@ struct Extracted {
     sample_rate_hz: Option<u32>,
     channels: Option<u16>,
     duration_s: Option<f64>,
+    mix: Option<String>,
     n_frames: Option<usize>,
     tabular: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding: Option<Vec<f32>>,
 }
 
 pub async fn run(call: Call) -> Result<ExitCode> {
@@ -121,6 +125,7 @@ fn extracted(file: &Path, row: &Row, spec: &FeatureSpec) -> Extracted {
     Extracted {
         path: file.display().to_string(),
         status: row.status(),
+        stage: reject.map(|reject| reject.stage.clone()),
         code: reject
             .map(|reject| reject.code.clone())
             .or_else(|| row.warnings().next().map(str::to_owned)),
@@ -130,8 +135,10 @@ fn extracted(file: &Path, row: &Row, spec: &FeatureSpec) -> Extracted {
         sample_rate_hz: audio.map(|audio| audio.sample_rate_hz),
         channels: audio.map(|audio| audio.channels),
         duration_s: audio.map(|audio| audio.duration_s),
+        mix: audio.map(|audio| audio.mix.clone()),
         n_frames: features.map(|features| features.mel.n_frames),
         tabular: columns.map(|(column, value)| (column.name.to_owned(), (*value).into())).collect(),
+        embedding: features.and_then(|features| features.embedding.clone()),
     }
 }
 
@@ -146,10 +153,11 @@ fn text(extracted: &Extracted) -> String {
         text += &format!(" ({})", extracted.warnings.join(", "));
     }
     text += &format!(
-        "\n  {} {} Hz, {} channels, {:.3} s, {} frames\n",
+        "\n  {} {} Hz, {} channels ({}), {:.3} s, {} frames\n",
         extracted.codec.as_deref().unwrap_or_default(),
         extracted.sample_rate_hz.unwrap_or_default(),
         extracted.channels.unwrap_or_default(),
+        extracted.mix.as_deref().unwrap_or_default(),
         extracted.duration_s.unwrap_or_default(),
         extracted.n_frames.unwrap_or_default(),
     );

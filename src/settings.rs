@@ -59,7 +59,7 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 29] = [
+const HELP: [(&str, &str); 34] = [
     ("root", "Directory of the store: plans, shards, models and all"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     ("audio_root", "Folder that paths are relative to and may not leave [default: the manifest's]"),
@@ -67,13 +67,18 @@ const HELP: [(&str, &str); 29] = [
     ("slots", "Recordings to extract at a time [default: the number of cores]"),
     ("shard_recordings", "Recordings of one shard, at most"),
     ("shard_mib", "Audio of one shard in MiB, at most"),
-    ("spec.mono", "How channels become one: mean"),
+    ("spec.mono", "How channels become one: mean, auto (where the voice is), left or right"),
     (
         "spec.mel.reference",
         "What 0 dB of a spectrogram is: max (of the recording) or one (a power of 1)",
     ),
     ("spec.mel.storage", "How a spectrogram is stored: u8, f16 or f32"),
-    ("spec.tabular", "Sets of tabular columns, separated by commas: compat, or none"),
+    ("spec.tabular", "Sets of tabular columns, separated by commas: compat, clean, or none"),
+    ("spec.embedding", "Embedding by a pretrained network: none or resemblyzer"),
+    ("spec.limits.mib", "Largest file that is not rejected, in MiB"),
+    ("spec.limits.duration_s", "Longest recording that is not rejected, in seconds"),
+    ("spec.limits.channels", "Most channels of a file that is not rejected"),
+    ("spec.limits.extract_s", "Longest time to extract a recording in, in seconds"),
     ("train.architecture", "The network: seed-cnn-mlp"),
     ("train.channels", "Channels of its convolutions, separated by commas; each halves the image"),
     ("train.image_units", "Units that the flattened image is brought down to"),

@@ -11,6 +11,9 @@ pub struct AudioInfo {
     pub sample_rate_hz: u32,
     /// Number of channels.
     pub channels: u16,
+    /// How they became one: `mono`, `mean`, `left`, `right`, `left-right` or `channel 3`;
+    /// empty if that is not known yet.
+    pub mix: String,
     /// Decoded length in seconds.
     pub duration_s: f64,
     /// SHA-256 of the file in hexadecimal digits.
@@ -26,6 +29,8 @@ pub struct Features {
     pub mel: Mel,
     /// One value for each of the spec's columns; none where it cannot be known.
     pub tabular: Vec<Option<f64>>,
+    /// The embedding, if the spec has one and there is any sound.
+    pub embedding: Option<Vec<f32>>,
     /// What was odd but usable.
     pub warnings: Vec<Warning>,
 }

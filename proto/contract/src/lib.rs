@@ -21,5 +21,5 @@ pub use keys::{Name, ShardId};
 pub use kind::Kind;
 pub use mel::{Mel, MelStorage, N_MELS};
 pub use sealed::{SealedManifest, SealedShard};
-pub use spec::{FeatureSpec, MelReference, Mono, SpecId};
+pub use spec::{Embedding, FeatureSpec, Limits, MelReference, Mono, SpecId};
 pub use wire::{Gender, Group, Plan, Recording, Reject, Split, Task};

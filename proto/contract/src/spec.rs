@@ -11,7 +11,7 @@ use crate::mel::MelStorage;
 
 /// Version of the arithmetic behind the features. Raise it with every change that
 /// alters a feature's value: the golden tests of the extractor fail until that is done.
-pub const EXTRACTOR_VERSION: u32 = 1;
+pub const EXTRACTOR_VERSION: u32 = 2;
 
 /// Rate of the samples that features are computed from, in Hz.
 pub const SAMPLE_RATE_HZ: u32 = 22_050;
@@ -29,9 +29,51 @@ pub const TOP_DB: f32 = 80.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mono {
-    /// The mean of all channels, as `librosa.load` does.
+    /// The mean of all channels, as `librosa.load` does. Columns that Praat defines are
+    /// measured on all channels, as Praat does.
     #[default]
     Mean,
+    /// What a listener would pick: without channels that carry next to nothing, and with
+    /// one of two channels of opposite phase turned round.
+    Auto,
+    /// The first channel.
+    Left,
+    /// The second channel, or the only one.
+    Right,
+}
+
+/// What a recording may take at most; one that takes more is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Size of its file in MiB.
+    pub mib: u64,
+    /// Decoded length in seconds.
+    pub duration_s: u64,
+    /// Channels.
+    pub channels: u64,
+    /// Time to extract it in seconds.
+    pub extract_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { mib: 4096, duration_s: 3 * 3600, channels: 64, extract_s: 600 }
+    }
+}
+
+/// Numbers of an embedding.
+pub const EMBEDDING_UNITS: usize = 256;
+
+/// A pretrained network whose view of a recording is stored beside the other features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Embedding {
+    /// No embedding.
+    #[default]
+    None,
+    /// The speaker encoder of Resemblyzer 0.1.4: 256 numbers of Euclidean norm 1.
+    Resemblyzer,
 }
 
 /// What 0 dB of a log-mel spectrogram is.
@@ -65,11 +107,21 @@ pub struct FeatureSpec {
     pub mel: MelSpec,
     /// The sets of tabular columns, in the order of their columns.
     pub tabular: Vec<TabularSet>,
+    /// The embedding.
+    pub embedding: Embedding,
+    /// What a recording may take.
+    pub limits: Limits,
 }
 
 impl Default for FeatureSpec {
     fn default() -> Self {
-        Self { mono: Mono::Mean, mel: MelSpec::default(), tabular: vec![TabularSet::Compat] }
+        Self {
+            mono: Mono::default(),
+            mel: MelSpec::default(),
+            tabular: vec![TabularSet::Compat],
+            embedding: Embedding::default(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -131,8 +183,11 @@ mod tests {
     #[test]
     fn the_canonical_form_is_pinned() {
         // A changed form renames every shard that exists: only on purpose.
-        let expected =
-            r#"{"mono":"mean","mel":{"reference":"max","storage":"u8"},"tabular":["compat"]}"#;
+        let expected = concat!(
+            r#"{"mono":"mean","mel":{"reference":"max","storage":"u8"},"tabular":["compat"],"#,
+            r#""embedding":"none","#,
+            r#""limits":{"mib":4096,"duration_s":10800,"channels":64,"extract_s":600}}"#,
+        );
         assert_eq!(FeatureSpec::default().canonical_json(), expected);
     }
 }

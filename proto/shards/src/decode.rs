@@ -1,9 +1,10 @@
 //! The bytes of a shard back into rows.
 
 use arrow::array::{
-    Array as _, AsArray as _, BinaryArray, Float32Array, Float64Array, ListArray, RecordBatch,
-    StringArray, UInt16Array, UInt32Array, UInt64Array,
+    Array as _, AsArray as _, BinaryArray, FixedSizeListArray, Float32Array, Float64Array,
+    ListArray, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
 };
+use arrow::datatypes::Float32Type;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -115,6 +116,8 @@ struct Batch<'a> {
     sample_rate_hz: &'a UInt32Array,
     channels: &'a UInt16Array,
     duration_s: &'a Float64Array,
+    mix: &'a StringArray,
+    embedding: Option<&'a FixedSizeListArray>,
     tabular: Vec<(&'static str, &'a Float64Array)>,
     n_frames: &'a UInt32Array,
     mel_scale: &'a Float32Array,
@@ -151,6 +154,10 @@ impl<'a> Batch<'a> {
             sample_rate_hz: column(batch, "sample_rate_hz")?,
             channels: column(batch, "channels")?,
             duration_s: column(batch, "duration_s")?,
+            mix: column(batch, "mix")?,
+            embedding: batch
+                .column_by_name("embedding")
+                .and_then(|column| column.as_fixed_size_list_opt()),
             tabular: footer
                 .spec
                 .columns()
@@ -206,6 +213,7 @@ impl<'a> Batch<'a> {
                 sample_rate_hz: self.sample_rate_hz.value(i),
                 channels: self.channels.value(i),
                 duration_s: self.duration_s.value(i),
+                mix: get(self.mix),
                 sha256: get(self.audio_sha256),
             },
             mel: Mel {
@@ -220,6 +228,10 @@ impl<'a> Batch<'a> {
                 .iter()
                 .map(|(_, values)| values.is_valid(i).then(|| values.value(i)))
                 .collect(),
+            embedding: self
+                .embedding
+                .filter(|column| column.is_valid(i))
+                .map(|column| column.value(i).as_primitive::<Float32Type>().values().to_vec()),
             warnings,
         }
     }

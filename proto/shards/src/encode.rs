@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Float32Array, Float64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, Float64Array, ListBuilder,
+    RecordBatch, StringArray, StringBuilder, UInt16Array, UInt32Array, UInt64Array,
 };
+use arrow::datatypes::Float32Type;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use voxage_contract::{FeatureSpec, Features, Reject};
+use voxage_contract::spec::EMBEDDING_UNITS;
+use voxage_contract::{Embedding, FeatureSpec, Features, Reject};
 
 use crate::Result;
 use crate::footer::Footer;
@@ -72,6 +74,7 @@ fn arrays(spec: &FeatureSpec, rows: &[Row]) -> Vec<ArrayRef> {
         each::<UInt32Array, _>(rows, |features| features.audio.sample_rate_hz),
         each::<UInt16Array, _>(rows, |features| features.audio.channels),
         each::<Float64Array, _>(rows, |features| features.audio.duration_s),
+        texts(rows, |row| good(row).map(|features| &features.audio.mix)),
     ];
     for (index, column) in spec.columns().enumerate() {
         let value = |row: &Row| match &row.outcome {
@@ -80,6 +83,15 @@ fn arrays(spec: &FeatureSpec, rows: &[Row]) -> Vec<ArrayRef> {
             Err(_) => row.recording.given.get(column.name).copied(),
         };
         arrays.push(Arc::new(rows.iter().map(value).collect::<Float64Array>()));
+    }
+    if spec.embedding != Embedding::None {
+        let embeddings = rows.iter().map(|row| {
+            let embedding = good(row)?.embedding.as_ref()?;
+            Some(embedding.iter().map(|&x| Some(x)))
+        });
+        let units = EMBEDDING_UNITS as i32;
+        let array = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(embeddings, units);
+        arrays.push(Arc::new(array));
     }
     let mels = rows.iter().map(|row| good(row).map(|features| features.mel.bytes.as_slice()));
     arrays.extend([

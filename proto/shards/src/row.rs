@@ -40,10 +40,14 @@ impl Row {
                     .iter()
                     .flat_map(|value| value.unwrap_or(f64::NAN).to_le_bytes())
                     .collect();
+                let embedding: Vec<u8> =
+                    features.embedding.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
                 let (scale, offset) = (features.mel.scale, features.mel.offset);
                 digest
                     .part(features.audio.sha256.as_bytes())
+                    .part(features.audio.mix.as_bytes())
                     .part(&values)
+                    .part(&embedding)
                     .part(&[scale.to_le_bytes(), offset.to_le_bytes()].concat())
                     .part(&features.mel.bytes)
             }

@@ -6,11 +6,17 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use voxage_contract::FeatureSpec;
+use voxage_contract::spec::EMBEDDING_UNITS;
+use voxage_contract::{Embedding, FeatureSpec};
 
 fn field(name: &str, data_type: DataType, unit: &str, doc: &str) -> Field {
     let metadata = [("unit", unit), ("doc", doc)].map(|(k, v)| (k.to_owned(), v.to_owned()));
     Field::new(name, data_type, true).with_metadata(metadata.into())
+}
+
+fn embedding_type() -> DataType {
+    let item = Field::new("item", DataType::Float32, true);
+    DataType::FixedSizeList(Arc::new(item), EMBEDDING_UNITS as i32)
 }
 
 /// The columns of a shard under a spec.
@@ -40,8 +46,17 @@ pub(crate) fn schema(spec: &FeatureSpec) -> SchemaRef {
         field("sample_rate_hz", UInt32, "Hz", "native rate of the audio"),
         field("channels", UInt16, "1", "of the audio"),
         field("duration_s", Float64, "s", "decoded length"),
+        text("mix", "how channels became one: mono, mean, left, right, left-right or channel 3"),
     ];
-    fields.extend(spec.columns().map(|c| field(c.name, Float64, c.unit, c.doc)));
+    fields.extend(spec.columns().map(|c| {
+        let field = field(c.name, Float64, c.unit, c.doc);
+        let mut metadata = field.metadata().clone();
+        metadata.insert("range".to_owned(), c.range.to_owned());
+        field.with_metadata(metadata)
+    }));
+    if spec.embedding != Embedding::None {
+        fields.push(field("embedding", embedding_type(), "1", "of the speaker, Euclidean norm 1"));
+    }
     fields.extend([
         field("n_frames", UInt32, "1", "frames of the spectrogram"),
         field("mel_scale", Float32, "dB", "dB = number * mel_scale + mel_offset"),

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use voxage_contract::spec::EMBEDDING_UNITS;
 use voxage_contract::{
-    AudioInfo, FeatureSpec, Features, Gender, Mel, MelStorage, N_MELS, Recording, Reject, Split,
-    Warning,
+    AudioInfo, Embedding, FeatureSpec, Features, Gender, Mel, MelStorage, N_MELS, Recording,
+    Reject, Split, Warning,
 };
 
 use crate::{Columns, Footer, Row, Shard, encode};
@@ -40,11 +41,12 @@ fn row(storage: MelStorage) -> impl Strategy<Value = Row> {
     let features = (
         prop::collection::vec(prop::option::of(-1e6..1e6), columns),
         prop::collection::vec(-80.0f32..0.0, 0..3 * N_MELS),
+        prop::option::of(prop::collection::vec(-1.0f32..1.0, EMBEDDING_UNITS)),
         prop::bool::ANY,
     );
     (recording(), prop::option::weighted(0.8, features)).prop_map(move |(recording, features)| {
         let outcome = features
-            .map(|(mut tabular, db, short)| {
+            .map(|(mut tabular, db, embedding, short)| {
                 for (value, column) in tabular.iter_mut().zip(FeatureSpec::default().columns()) {
                     *value = recording.given.get(column.name).copied().or(*value);
                 }
@@ -54,10 +56,12 @@ fn row(storage: MelStorage) -> impl Strategy<Value = Row> {
                         sample_rate_hz: 16_000,
                         channels: 1,
                         duration_s: 0.5,
+                        mix: "left".into(),
                         sha256: "ab".repeat(32),
                     },
                     mel: Mel::encode(&db[..db.len() / N_MELS * N_MELS], storage),
                     tabular,
+                    embedding,
                     warnings: if short { vec![Warning::TooShort] } else { vec![] },
                 }
             })
@@ -71,6 +75,7 @@ fn shard() -> impl Strategy<Value = (FeatureSpec, Vec<Row>)> {
         |storage| {
             let mut spec = FeatureSpec::default();
             spec.mel.storage = storage;
+            spec.embedding = Embedding::Resemblyzer;
             (Just(spec), prop::collection::vec(row(storage), 1..100))
         },
     )
@@ -118,6 +123,7 @@ fn an_altered_row_is_found() {
             audio: AudioInfo::default(),
             mel: Mel::encode(&[db; N_MELS], MelStorage::F32),
             tabular: vec![None; FeatureSpec::default().columns().count()],
+            embedding: None,
             warnings: vec![],
         };
         Row { recording: Recording::default(), outcome: Ok(features) }

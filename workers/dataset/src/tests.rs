@@ -25,6 +25,7 @@ fn row(id: usize, split: Split) -> Row {
         audio: AudioInfo::default(),
         mel: Mel::encode(&[id as f32; N_MELS], MelStorage::U8),
         tabular: vec![None; FeatureSpec::default().columns().count()],
+        embedding: None,
         warnings: vec![],
     };
     let reject = Reject::new("decode", "corrupt", "");

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use voxage_contract::FeatureSpec;
+use voxage_contract::columns::TabularSet;
 
 /// One slot for each column of a spec, in its order.
 pub(crate) struct Columns(Vec<Slot>);
@@ -27,6 +28,11 @@ impl Columns {
     /// Whether any of these columns has to be computed.
     pub(crate) fn want(&self, names: &[&str]) -> bool {
         self.0.iter().any(|slot| !slot.given && names.contains(&slot.name))
+    }
+
+    /// Whether any column of a set has to be computed.
+    pub(crate) fn want_any(&self, set: TabularSet) -> bool {
+        set.columns().iter().any(|column| self.want(&[column.name]))
     }
 
     /// Sets a column, if it has to be computed.

@@ -1,5 +1,8 @@
 //! From the bytes of a recording to its features.
 //!
+//! A recording is surveyed once, then played: the first time spectra, levels and tracks are
+//! taken, the second time what needs the tracks (pulses, the embedding).
+//!
 //! Always holds: plans and scratch live as long as the extractor, so a recording costs
 //! what it is long; the same bytes under the same spec give the same features.
 //! It does not know where recordings come from or where features go.
@@ -8,30 +11,50 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::ops::Range;
 
+use voxage_contract::columns::TabularSet;
 use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ};
 use voxage_contract::{FeatureSpec, Features, Mel, Mono, N_MELS, Reject, Warning};
 
+use crate::clean::{self, slope_weights};
 use crate::columns::Columns;
-use crate::decode::{Decoded, decode};
-use crate::level::level;
+use crate::decode::Recording;
+use crate::lanes;
+use crate::level::{Level, Meter};
 use crate::mel::{self, MelBank};
-use crate::praat::Praat;
+use crate::mix::Mix;
+use crate::praat::{Extent, Pitch, Praat, PulseSearch, Wanted};
 use crate::resample::Resampler;
 use crate::spectral::Spectral;
-use crate::spectrum::{Stft, n_frames};
+use crate::spectrum::Stft;
 use crate::speech;
 use crate::tempo::Tempo;
 
 /// Sample rates whose plans are kept.
 const MOST_RATES: usize = 8;
 
+const PEAKS: [&str; 3] = ["mean_pitch", "max_pitch", "min_pitch"];
+const PERTURBATION: [&str; 4] = ["jitter", "shimmer", "jitter_local", "shimmer_local"];
+
 /// Extracts the features of one spec; one a thread.
 pub struct Extractor {
     spec: FeatureSpec,
     stft: Stft,
     mel_bank: MelBank,
+    slope_weights: Vec<f32>,
     tempo: Tempo,
     rates: Rates,
+}
+
+/// What is taken when a recording is played the first time.
+struct Tracks {
+    /// Mel levels in dB re 1, `[n_frames, 128]`.
+    db: Vec<f32>,
+    n_samples: usize,
+    level: Level,
+    spectral: Spectral,
+    slopes_db: Vec<f32>,
+    pitch: Option<Pitch>,
+    harmonicity_db: Option<Vec<f64>>,
 }
 
 impl Extractor {
@@ -42,6 +65,7 @@ impl Extractor {
             spec: spec.clone(),
             stft: Stft::new(),
             mel_bank: MelBank::new(),
+            slope_weights: slope_weights(),
             tempo: Tempo::new(),
             rates: Rates::default(),
         }
@@ -52,95 +76,184 @@ impl Extractor {
     ///
     /// # Errors
     /// A reject of stage `fetch` if the bytes cannot be read, of stage `decode` if they
-    /// are no audio that can be used.
+    /// are no audio that can be used, of stage `extract` if it takes too long.
     pub fn extract<R>(
         &mut self,
         audio: R,
         given: &BTreeMap<String, f64>,
     ) -> Result<Features, Reject>
     where
-        R: Read + Seek + Send + Sync + 'static,
+        R: Read + Seek + Send + 'static,
     {
-        let Decoded { info, channels, recording, praat, mut warnings } = decode(audio)?;
+        let both = self.spec.mono == Mono::Auto;
+        let mut recording = Recording::open(audio, &self.spec.limits, both)?;
+        let mix = Mix::choose(self.spec.mono, &recording.survey);
+        recording.info.mix = mix.to_string();
         let mut columns = Columns::new(&self.spec, given);
-        let plan = self.rates.plan(info.sample_rate_hz);
-        plan.voice(&parts(&channels, praat), &mut columns);
-        let samples = plan.resample(mono(channels, recording, self.spec.mono));
-        waveform(&samples, &mut columns);
-        let (mut db, max_db) = self.spectrogram(&samples, &mut columns);
-        if samples.len() < N_FFT {
+        let mut tracks = self.first_pass(&recording, mix, &columns)?;
+        self.second_pass(&recording, mix, &tracks, &mut columns)?;
+
+        let n_frames = tracks.db.len() / N_MELS;
+        let max_db = mel::clip(&mut tracks.db);
+        tracks.fill(n_frames, &mut columns);
+        if columns.want(&["tempo"]) {
+            columns.set("tempo", self.tempo.estimate(&tracks.db));
+        }
+        if columns.want_any(TabularSet::Clean) {
+            let lead = recording.range.start as f64 - recording.praat.start as f64;
+            clean::Tracks {
+                pitch: tracks.pitch.as_ref(),
+                pitch_lead_s: lead / f64::from(recording.info.sample_rate_hz),
+                harmonicity_db: tracks.harmonicity_db.as_deref(),
+                contour: &tracks.level.contour,
+                spectral: &tracks.spectral,
+                slopes_db: &tracks.slopes_db,
+                length_s: recording.info.duration_s,
+                n_words: given.get("num_words").copied(),
+            }
+            .fill(&mut columns);
+        }
+
+        let Recording { info, mut warnings, .. } = recording;
+        if tracks.n_samples < N_FFT {
             warnings.push(Warning::TooShort);
         }
-        if speech::is_absent(&samples, &db, max_db) {
+        if speech::is_absent(tracks.level.energy, &tracks.db, max_db) {
             warnings.push(Warning::NoSpeech);
         }
-        mel::refer(&mut db, max_db, self.spec.mel.reference);
-        let mel = Mel::encode(&db, self.spec.mel.storage);
-        Ok(Features { audio: info, mel, tabular: columns.into_values(), warnings })
+        mel::refer(&mut tracks.db, max_db, self.spec.mel.reference);
+        let mel = Mel::encode(&tracks.db, self.spec.mel.storage);
+        Ok(Features { audio: info, mel, tabular: columns.into_values(), embedding: None, warnings })
     }
 
-    /// The mel spectrogram in dB re 1 with its maximum, and the columns that are made of
-    /// the same frames.
-    fn spectrogram(&mut self, samples: &[f32], columns: &mut Columns) -> (Vec<f32>, f32) {
-        let n_frames = n_frames(samples.len());
-        let mut db = Vec::with_capacity(n_frames * N_MELS);
-        let peaks = ["mean_pitch", "max_pitch", "min_pitch"];
-        let wants_spectral = columns.want(&peaks) || columns.want(&["spectral_centroid_mean"]);
-        let mut spectral = Spectral::default();
-        for i in 0..n_frames {
-            let frame = self.stft.frame(samples, i);
-            self.mel_bank.push(frame, &mut db);
+    /// Takes the tracks that `columns` need.
+    fn first_pass<R>(
+        &mut self,
+        recording: &Recording<R>,
+        mix: Mix,
+        columns: &Columns,
+    ) -> Result<Tracks, Reject>
+    where
+        R: Read + Seek + Send + 'static,
+    {
+        let wants_clean = columns.want_any(TabularSet::Clean);
+        let wants_spectral =
+            wants_clean || columns.want(&PEAKS) || columns.want(&["spectral_centroid_mean"]);
+        let wanted = Wanted {
+            pitch: wants_clean || columns.want(&PERTURBATION),
+            harmonicity: wants_clean || columns.want(&["hnr"]),
+        };
+        let RatePlan { resampler, praat } = self.rates.plan(recording.info.sample_rate_hz);
+        let mut voice = praat.tracks(extent(recording, mix), wanted);
+        let hears_all = self.spec.mono == Mono::Mean;
+        let (mut meter, mut spectral) = (Meter::default(), Spectral::default());
+        let (mut db, mut slopes_db, mut n_samples) = (Vec::new(), Vec::new(), 0);
+        let (mel_bank, slope_weights) = (&self.mel_bank, &self.slope_weights);
+        let mut frame = |power: &[f32]| {
+            let levels = mel_bank.push(power, &mut db);
             if wants_spectral {
-                spectral.push(frame);
+                spectral.push(power, wants_clean);
             }
-        }
-        let max_db = mel::clip(&mut db);
-        for (name, hz) in peaks.into_iter().zip(spectral.peaks_hz()) {
-            columns.set(name, hz);
-        }
-        columns.set("spectral_centroid_mean", spectral.centroid_hz());
-        if columns.want(&["tempo"]) {
-            columns.set("tempo", self.tempo.estimate(&db));
-        }
-        (db, max_db)
-    }
-}
-
-/// The columns of the waveform.
-fn waveform(samples: &[f32], columns: &mut Columns) {
-    if columns.want(&["energy", "zcr_mean", "num_pauses", "silence_duration"]) {
-        let level = level(samples);
-        columns.set("energy", level.energy);
-        columns.set("zcr_mean", level.zero_crossing_rate);
-        columns.set("num_pauses", level.n_intervals as f64);
-        columns.set("silence_duration", level.sound_s);
-    }
-}
-
-/// The same part of every channel.
-fn parts(channels: &[Vec<f32>], part: Range<usize>) -> Vec<&[f32]> {
-    channels.iter().map(|channel| channel.get(part.clone()).unwrap_or(&[])).collect()
-}
-
-/// One channel out of all, of the same part of every one.
-fn mono(mut channels: Vec<Vec<f32>>, part: Range<usize>, mono: Mono) -> Vec<f32> {
-    match mono {
-        Mono::Mean => {
-            let n = channels.len() as f32;
-            let mut mean = channels.swap_remove(0);
-            mean.truncate(part.end);
-            mean.drain(..part.start);
-            for channel in channels {
-                for (sum, x) in mean.iter_mut().zip(&channel[part.clone()]) {
-                    *sum += x;
+            if wants_clean {
+                slopes_db.push(lanes::dot(levels, slope_weights));
+            }
+        };
+        let (mut scratch, mut resampled) = (Vec::new(), Vec::new());
+        resampler.start();
+        self.stft.start();
+        recording.play(|at, channels| {
+            let mono = mix.apply(channels, &mut scratch);
+            if wanted.pitch || wanted.harmonicity {
+                let part = within(at, mono.len(), &recording.praat);
+                if hears_all {
+                    voice.push(&channels.iter().map(|x| &x[part.clone()]).collect::<Vec<_>>());
+                } else {
+                    voice.push(&[&mono[part]]);
                 }
             }
-            if n > 1.0 {
-                mean.iter_mut().for_each(|x| *x /= n);
-            }
-            mean
-        }
+            resampled.clear();
+            resampler.push(&mono[within(at, mono.len(), &recording.range)], &mut resampled);
+            n_samples += resampled.len();
+            meter.push(&resampled);
+            self.stft.push(&resampled, &mut frame);
+        })?;
+        resampled.clear();
+        resampler.finish(&mut resampled);
+        n_samples += resampled.len();
+        meter.push(&resampled);
+        self.stft.push(&resampled, &mut frame);
+        self.stft.finish(&mut frame);
+        let (pitch, harmonicity_db) = voice.finish();
+        let level = meter.finish();
+        Ok(Tracks { db, n_samples, level, spectral, slopes_db, pitch, harmonicity_db })
     }
+
+    /// Takes what needs the tracks of the first pass.
+    fn second_pass<R>(
+        &mut self,
+        recording: &Recording<R>,
+        mix: Mix,
+        tracks: &Tracks,
+        columns: &mut Columns,
+    ) -> Result<(), Reject>
+    where
+        R: Read + Seek + Send + 'static,
+    {
+        let Some(pitch) = tracks.pitch.as_ref().filter(|_| columns.want(&PERTURBATION)) else {
+            return Ok(());
+        };
+        let hears_all = self.spec.mono == Mono::Mean;
+        let mut search = PulseSearch::new(pitch, extent(recording, mix));
+        let mut scratch = Vec::new();
+        recording.play(|at, channels| {
+            let part = within(at, channels[0].len(), &recording.praat);
+            if hears_all {
+                search.push(&channels.iter().map(|x| &x[part.clone()]).collect::<Vec<_>>());
+            } else {
+                search.push(&[&mix.apply(channels, &mut scratch)[part]]);
+            }
+        })?;
+        let found = search.finish();
+        for (name, value) in PERTURBATION.into_iter().zip(found.into_iter().cycle()) {
+            columns.set(name, value);
+        }
+        Ok(())
+    }
+}
+
+impl Tracks {
+    /// Fills in the columns of the set `compat` that are read off the tracks.
+    fn fill(&self, n_frames: usize, columns: &mut Columns) {
+        let Level { energy, zero_crossing_rate, intervals, .. } = &self.level;
+        let sound: usize = intervals.iter().map(Range::len).sum();
+        columns.set("energy", *energy);
+        columns.set("zcr_mean", *zero_crossing_rate);
+        columns.set("num_pauses", intervals.len() as f64);
+        columns.set("silence_duration", sound as f64 / f64::from(SAMPLE_RATE_HZ));
+        for (name, hz) in PEAKS.into_iter().zip(self.spectral.peaks_hz()) {
+            columns.set(name, hz);
+        }
+        columns.set("spectral_centroid_mean", self.spectral.centroid_hz(n_frames));
+        let hnr = self.harmonicity_db.as_ref();
+        columns.set("hnr", hnr.map(|db| db.iter().sum::<f64>() / db.len() as f64));
+    }
+}
+
+/// What Praat is given of a recording.
+fn extent<R>(recording: &Recording<R>, mix: Mix) -> Extent {
+    let (peak, peak_around_mean) = mix.peaks(&recording.survey);
+    Extent {
+        rate_hz: recording.info.sample_rate_hz,
+        n_samples: recording.praat.len(),
+        peak_around_mean,
+        peak,
+    }
+}
+
+/// The part of a block of `n` samples, the first at place `at`, that lies in `range`.
+fn within(at: usize, n: usize, range: &Range<usize>) -> Range<usize> {
+    let place = |i: usize| i.saturating_sub(at).min(n);
+    place(range.start)..place(range.end)
 }
 
 /// The plans of the sample rates met so far.
@@ -153,7 +266,7 @@ impl Rates {
             self.0.clear();
         }
         self.0.entry(rate_hz).or_insert_with(|| RatePlan {
-            resampler: (rate_hz != SAMPLE_RATE_HZ).then(|| Resampler::new(rate_hz)),
+            resampler: Resampler::new(rate_hz, SAMPLE_RATE_HZ),
             praat: Praat::new(rate_hz),
         })
     }
@@ -161,30 +274,8 @@ impl Rates {
 
 /// What depends on the native sample rate.
 struct RatePlan {
-    /// None at the rate of the features.
-    resampler: Option<Resampler>,
+    resampler: Resampler,
     praat: Praat,
-}
-
-impl RatePlan {
-    /// The columns that are measured before channels are mixed and rates changed.
-    fn voice(&mut self, channels: &[&[f32]], columns: &mut Columns) {
-        if columns.want(&["jitter", "shimmer"]) {
-            let [jitter, shimmer] = self.praat.perturbation(channels);
-            columns.set("jitter", jitter);
-            columns.set("shimmer", shimmer);
-        }
-        if columns.want(&["hnr"]) {
-            columns.set("hnr", self.praat.harmonicity_db(channels));
-        }
-    }
-
-    fn resample(&mut self, samples: Vec<f32>) -> Vec<f32> {
-        match &mut self.resampler {
-            Some(resampler) => resampler.run(&samples),
-            None => samples,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -198,9 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_is_of_the_recording_alone() {
-        let channels = vec![vec![9.0, 0.25, 0.5, 9.0], vec![9.0, 0.75, -0.5, 9.0]];
-        assert_eq!(mono(channels, 1..3, Mono::Mean), [0.5, 0.0]);
-        assert_eq!(mono(vec![vec![0.1, 0.2]], 0..2, Mono::Mean), [0.1, 0.2]);
+    fn blocks_are_cut_to_the_recording() {
+        assert_eq!(within(0, 100, &(30..250)), 30..100);
+        assert_eq!(within(100, 100, &(30..250)), 0..100);
+        assert_eq!(within(200, 100, &(30..250)), 0..50);
+        assert!(within(300, 100, &(30..250)).is_empty());
+        assert!(within(0, 20, &(30..250)).is_empty());
     }
 }

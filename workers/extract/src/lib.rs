@@ -4,6 +4,7 @@
 //! Always holds: everything here is pure and synchronous, and no input makes it panic.
 //! It does not know where recordings come from or where features go.
 
+mod clean;
 mod columns;
 mod decode;
 mod extractor;
@@ -11,6 +12,7 @@ mod fft;
 mod lanes;
 mod level;
 mod mel;
+mod mix;
 mod praat;
 mod resample;
 mod spectral;

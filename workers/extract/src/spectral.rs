@@ -1,14 +1,18 @@
-//! Columns that summarise the frames' spectra: piptrack's peaks and the centroid.
+//! What the frames' spectra say beside their mel levels: piptrack's peaks, the centroid
+//! and the roll-off.
 //!
 //! Definitions: `librosa.piptrack` (150 to 4000 Hz, threshold 0.1) with the mean, maximum
-//! and minimum of its positive pitches; the mean of `librosa.feature.spectral_centroid`.
+//! and minimum of its positive pitches; `librosa.feature.spectral_centroid` and
+//! `spectral_rolloff` (0.85).
 //!
-//! Always holds: frames are taken one by one, in any order, and none is kept.
+//! Always holds: frames are taken one by one, in order.
 
+#[cfg(not(feature = "portable"))]
+use multiversion::multiversion;
 use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ};
 
 use crate::lanes;
-use crate::spectrum::{Frame, N_BINS};
+use crate::spectrum::{N_BINS, N_PADDED};
 
 /// Width of a bin in Hz.
 const BIN_HZ: f64 = SAMPLE_RATE_HZ as f64 / N_FFT as f64;
@@ -19,12 +23,19 @@ const PITCH_BINS: std::ops::Range<usize> = 14..372;
 /// A peak has to exceed this part of its frame's maximum.
 const THRESHOLD: f32 = 0.1;
 
-/// Running sums over frames.
+/// Part of a frame's magnitude that lies below the roll-off.
+const ROLL_OFF: f64 = 0.85;
+
+/// Running sums over frames, and what each was like.
 #[derive(Default)]
 pub(crate) struct Spectral {
     peaks: Peaks,
+    /// Frequency in Hz of each frame's centroid; 0 in silence.
+    pub(crate) centroids_hz: Vec<f32>,
+    /// Frequency in Hz of each frame's roll-off; 0 in silence.
+    pub(crate) roll_offs_hz: Vec<f32>,
     centroid_sum_hz: f64,
-    n_frames: usize,
+    magnitude: Vec<f32>,
 }
 
 /// The frequencies of the spectral peaks so far.
@@ -36,10 +47,21 @@ struct Peaks {
 }
 
 impl Spectral {
-    pub(crate) fn push(&mut self, frame: Frame<'_>) {
-        self.peaks.push(frame.magnitude);
-        self.centroid_sum_hz += centroid_hz(frame.magnitude);
-        self.n_frames += 1;
+    /// Takes the power spectrum of the next frame; `shape` asks for its centroid and
+    /// roll-off to be kept.
+    pub(crate) fn push(&mut self, power: &[f32], shape: bool) {
+        self.magnitude.resize(N_PADDED, 0.0);
+        roots(power, &mut self.magnitude);
+        self.peaks.push(&self.magnitude[..N_BINS]);
+        let (sum, moment) = moments(&self.magnitude);
+        let is_sound = sum > f64::from(f32::MIN_POSITIVE);
+        let centroid_hz = if is_sound { moment / sum * BIN_HZ } else { 0.0 };
+        self.centroid_sum_hz += centroid_hz;
+        if shape {
+            self.centroids_hz.push(centroid_hz as f32);
+            let bin = if is_sound { roll_off(&self.magnitude, ROLL_OFF * sum) } else { 0 };
+            self.roll_offs_hz.push((bin as f64 * BIN_HZ) as f32);
+        }
     }
 
     /// Mean, maximum and minimum of the peaks' frequencies in Hz, if there are any.
@@ -48,9 +70,9 @@ impl Spectral {
         range_hz.map_or([None; 3], |(min, max)| [sum_hz / n as f64, max, min].map(Some))
     }
 
-    /// Mean centroid in Hz.
-    pub(crate) fn centroid_hz(&self) -> f64 {
-        self.centroid_sum_hz / self.n_frames as f64
+    /// Mean centroid of `n_frames` frames in Hz.
+    pub(crate) fn centroid_hz(&self, n_frames: usize) -> f64 {
+        self.centroid_sum_hz / n_frames as f64
     }
 }
 
@@ -78,26 +100,46 @@ fn vertex(left: f32, middle: f32, right: f32) -> f64 {
     if slope.abs() >= curvature.abs() { 0.0 } else { -slope / curvature }
 }
 
-/// The magnitude-weighted mean frequency of a frame in Hz; 0 in silence.
-fn centroid_hz(magnitude: &[f32]) -> f64 {
-    const LANES: usize = 8;
-    // One partial sum a lane: the compiler may then compute them side by side.
+#[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
+fn roots(power: &[f32], magnitude: &mut [f32]) {
+    for (magnitude, power) in magnitude.iter_mut().zip(power) {
+        *magnitude = power.sqrt();
+    }
+}
+
+/// The sum of the magnitudes, plain and times their bins.
+#[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
+fn moments(magnitude: &[f32]) -> (f64, f64) {
+    const LANES: usize = 16;
     let (mut sum, mut moment) = ([0.0f32; LANES], [0.0f32; LANES]);
-    let (chunks, rest) = magnitude.as_chunks::<LANES>();
     let mut bin = std::array::from_fn::<f32, LANES, _>(|i| i as f32);
-    for chunk in chunks {
+    for chunk in magnitude.as_chunks::<LANES>().0 {
         for lane in 0..LANES {
             sum[lane] += chunk[lane];
             moment[lane] += chunk[lane] * bin[lane];
             bin[lane] += LANES as f32;
         }
     }
-    let first_rest = (N_BINS - rest.len()) as f64;
     let total = |lanes: [f32; LANES]| lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
-    let (mut sum, mut moment) = (total(sum), total(moment));
-    for (i, &x) in rest.iter().enumerate() {
-        sum += f64::from(x);
-        moment += f64::from(x) * (first_rest + i as f64);
+    (total(sum), total(moment))
+}
+
+/// The first bin at which the sum of the magnitudes reaches `part`.
+fn roll_off(magnitude: &[f32], part: f64) -> usize {
+    const STRIDE: usize = 32;
+    let (mut sum, mut first) = (0.0, 0);
+    for stride in magnitude.chunks(STRIDE) {
+        let next = sum + lanes::sum(stride);
+        if next >= part {
+            break;
+        }
+        (sum, first) = (next, first + STRIDE);
     }
-    if sum > f64::from(f32::MIN_POSITIVE) { moment / sum * BIN_HZ } else { 0.0 }
+    for (bin, &x) in magnitude.iter().enumerate().skip(first) {
+        sum += f64::from(x);
+        if sum >= part {
+            return bin;
+        }
+    }
+    N_BINS - 1
 }

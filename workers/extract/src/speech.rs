@@ -14,10 +14,10 @@ const STEADY_DB: f64 = 4.0;
 /// Shorter sounds are not judged: one second, in frames.
 const LEAST_FRAMES: usize = SAMPLE_RATE_HZ as usize / HOP_SAMPLES;
 
-/// Whether there is certainly no speech in a recording with these samples and these
+/// Whether there is certainly no speech in a recording with this mean power and these
 /// levels in dB, `[n_frames, 128]`, of which `max_db` is the greatest.
-pub(crate) fn is_absent(samples: &[f32], db: &[f32], max_db: f32) -> bool {
-    samples.iter().all(|&x| x == 0.0)
+pub(crate) fn is_absent(energy: f64, db: &[f32], max_db: f32) -> bool {
+    energy == 0.0
         || (db.len() / N_MELS >= LEAST_FRAMES && median_deviation_db(db, max_db) < STEADY_DB)
 }
 

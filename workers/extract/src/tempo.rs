@@ -5,13 +5,14 @@
 //! its maximum, is averaged over the recording; the best lag under a log-normal prior
 //! around 120 beats a minute is the tempo.
 //!
-//! Always holds: one forward transform a frame and a single inverse one, since the mean of
-//! autocorrelations is the transform of the mean power spectrum.
+//! Always holds: one forward transform for two frames and a single inverse one, since the
+//! mean of autocorrelations is the transform of the mean power spectrum.
 
+use rustfft::num_complex::Complex;
 use voxage_contract::N_MELS;
 use voxage_contract::spec::{HOP_SAMPLES, N_FFT, SAMPLE_RATE_HZ};
 
-use crate::fft::{RealFft, fast_len};
+use crate::fft::{Fft, fast_len};
 use crate::spectrum::hann;
 
 /// Frames of one autocorrelation window: 8 s.
@@ -29,14 +30,14 @@ const MAX_BPM: f64 = 320.0;
 /// A plan to estimate tempos.
 pub(crate) struct Tempo {
     window: Vec<f64>,
-    fft: RealFft<f64>,
+    fft: Fft<f64>,
     power: Vec<f64>,
 }
 
 impl Tempo {
     pub(crate) fn new() -> Self {
-        let fft = RealFft::new(fast_len(2 * WINDOW - 1));
-        Self { window: hann(WINDOW), power: vec![0.0; fft.spectrum.len()], fft }
+        let fft = Fft::new(fast_len(2 * WINDOW - 1));
+        Self { window: hann(WINDOW), power: vec![0.0; fft.len()], fft }
     }
 
     /// Beats a minute of a spectrogram of levels in dB, `[n_frames, 128]`; 0 where nothing
@@ -48,28 +49,42 @@ impl Tempo {
         }
         let padded = pad(&onset);
         self.power.fill(0.0);
-        for frame in padded.windows(WINDOW).take(onset.len()) {
-            self.fft.signal.fill(0.0);
-            let mut energy = 0.0;
-            for ((out, &x), window) in self.fft.signal.iter_mut().zip(frame).zip(&self.window) {
-                *out = f64::from(x) * window;
-                energy += *out * *out;
+        let energies = energies(&padded, &self.window, onset.len());
+        for (i, energies) in energies.chunks(2).enumerate() {
+            // The energy is the autocorrelation's maximum; a window without any adds nothing.
+            let scale = |i: usize| match energies.get(i) {
+                Some(&energy) if energy > f64::MIN_POSITIVE => energy.sqrt().recip(),
+                _ => 0.0,
+            };
+            let (first, second) = (scale(0), scale(1));
+            let (signal, rest) = self.fft.data.split_at_mut(WINDOW);
+            let onsets = padded[2 * i..].windows(2).zip(&self.window);
+            for (z, (x, window)) in signal.iter_mut().zip(onsets) {
+                let [x, y] = [x[0], x[1]].map(|x| f64::from(x) * window);
+                *z = Complex::new(x * first, y * second);
             }
-            // The energy is the autocorrelation's maximum.
-            if energy > f64::MIN_POSITIVE {
-                self.fft.forward();
-                for (sum, bin) in self.power.iter_mut().zip(&self.fft.spectrum) {
-                    *sum += bin.norm_sqr() / energy;
-                }
+            rest.fill(Complex::ZERO);
+            self.fft.forward();
+            for (sum, bin) in self.power.iter_mut().zip(&self.fft.data) {
+                *sum += bin.norm_sqr();
             }
         }
-        for (bin, power) in self.fft.spectrum.iter_mut().zip(&self.power) {
+        // Of two signals in one, the sum of both power spectra is the even part.
+        for (bin, power) in self.fft.data.iter_mut().zip(&self.power) {
             *bin = (*power).into();
         }
         self.fft.inverse();
-        let scale = (self.fft.signal.len() * onset.len()) as f64;
-        best_bpm(self.fft.signal[..WINDOW].iter().map(|x| x / scale))
+        let scale = (self.fft.len() * onset.len()) as f64;
+        best_bpm(self.fft.data[..WINDOW].iter().map(|x| x.re / scale))
     }
+}
+
+/// The energy of `n` windows, one from each of the first values on.
+fn energies(padded: &[f32], window: &[f64], n: usize) -> Vec<f64> {
+    let energy = |frame: &[f32]| {
+        frame.iter().zip(window).map(|(&x, w)| (f64::from(x) * w).powi(2)).sum::<f64>()
+    };
+    padded.windows(WINDOW).take(n).map(energy).collect()
 }
 
 /// The rise of each frame over the one before, delayed to where the rise is heard.
@@ -88,6 +103,10 @@ fn onset_strength(db: &[f32]) -> Vec<f32> {
 }
 
 fn median(values: &mut [f32; N_MELS]) -> f32 {
+    // Most bands seldom rise: then there is nothing to sort.
+    if values.iter().map(|&x| usize::from(x == 0.0)).sum::<usize>() > N_MELS / 2 {
+        return 0.0;
+    }
     let (below, upper, _) = values.select_nth_unstable_by(N_MELS / 2, f32::total_cmp);
     let lower = below.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     f32::midpoint(lower, *upper)

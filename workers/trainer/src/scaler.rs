@@ -198,7 +198,8 @@ mod tests {
         let mut tabular = vec![None; FeatureSpec::default().columns().count()];
         tabular[0] = mean_pitch;
         let mel = Mel::encode(&[db; N_MELS], MelStorage::U8);
-        (recording, Features { audio: AudioInfo::default(), mel, tabular, warnings: vec![] })
+        let (audio, warnings) = (AudioInfo::default(), vec![]);
+        (recording, Features { audio, mel, tabular, embedding: None, warnings })
     }
 
     fn fit(scaling: Scaling, pitches: &[Option<f64>]) -> Scaler {

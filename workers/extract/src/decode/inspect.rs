@@ -1,14 +1,14 @@
-//! What samples show about how they were recorded.
+//! Samples that are no numbers.
 
-use crate::lanes;
+#[cfg(not(feature = "portable"))]
+use multiversion::multiversion;
 
 /// Greatest magnitude that is taken for sound: 120 dB above full scale.
 const MOST: f32 = 1e6;
 
 /// Sets samples that are no numbers, or beyond all measure, to 0; whether there were any.
 pub(super) fn clean(channel: &mut [f32]) -> bool {
-    let is_odd = |x: f32| x.is_nan() || x.abs() > MOST;
-    let any = channel.iter().fold(false, |any, &x| any | is_odd(x));
+    let any = is_any_odd(channel);
     if any {
         for x in channel.iter_mut().filter(|x| is_odd(**x)) {
             *x = 0.0;
@@ -17,35 +17,19 @@ pub(super) fn clean(channel: &mut [f32]) -> bool {
     any
 }
 
-/// Whether a microphone or converter cut the peaks off: at least one sample in a thousand
-/// stands in a run of three or more at the channel's greatest magnitude, and that is at
-/// least half of full scale (quiet 8-bit sound has flat tops by nature).
-pub(super) fn is_clipped(channel: &[f32]) -> bool {
-    let peak = lanes::peak(channel);
-    let is_top = |x: f32| x.abs() >= 0.999 * peak;
-    let n_top: usize = channel.iter().map(|&x| usize::from(is_top(x))).sum();
-    if peak < 0.5 || n_top * 1000 < channel.len() {
-        return false;
-    }
-    let runs = channel.chunk_by(|&a, &b| is_top(a) == is_top(b));
-    let flat: usize = runs.filter(|run| is_top(run[0]) && run.len() >= 3).map(<[f32]>::len).sum();
-    flat * 1000 >= channel.len()
+#[inline(always)]
+fn is_odd(x: f32) -> bool {
+    x.is_nan() || x.abs() > MOST
+}
+
+#[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
+fn is_any_odd(channel: &[f32]) -> bool {
+    channel.iter().fold(false, |any, &x| any | is_odd(x))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_cut_off_peaks_are_clipped() {
-        let sine = |gain: f32| -> Vec<f32> {
-            (0..4000).map(|i| (gain * (i as f32 * 0.05).sin()).clamp(-1.0, 1.0)).collect()
-        };
-        assert!(!is_clipped(&sine(0.99)));
-        assert!(is_clipped(&sine(2.0)));
-        assert!(!is_clipped(&sine(2.0).iter().map(|x| x * 0.4).collect::<Vec<_>>()));
-        assert!(!is_clipped(&[0.0; 100]));
-    }
 
     #[test]
     fn no_number_becomes_zero() {

@@ -1,6 +1,7 @@
 //! The ways in which audio can be of no use, each with what to do about it.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use voxage_contract::Reject;
 
@@ -30,8 +31,25 @@ pub(super) fn unsupported_rate(rate_hz: u32) -> Reject {
     decode("unsupported_rate", message)
 }
 
-pub(super) fn unsupported_channels(n: usize, most: usize) -> Reject {
-    decode("unsupported_channels", format!("the file has {n} channels; export {most} at most"))
+pub(super) fn unsupported_channels(n: usize, most: u64) -> Reject {
+    let way_out = format!("export {most} at most, or raise spec.limits.channels");
+    decode("unsupported_channels", format!("the file has {n} channels; {way_out}"))
+}
+
+pub(super) fn too_large(mib: u64) -> Reject {
+    let message = format!("the file is larger than {mib} MiB; cut it, or raise spec.limits.mib");
+    Reject::new("fetch", "too_large", message)
+}
+
+pub(super) fn too_long(duration_s: u64) -> Reject {
+    let way_out = "cut it, or raise spec.limits.duration_s";
+    decode("too_long", format!("the recording is longer than {duration_s} s; {way_out}"))
+}
+
+pub(super) fn too_slow(limit: Duration) -> Reject {
+    let way_out = "cut the recording, or raise spec.limits.extract_s";
+    let message = format!("it took longer than {} s to extract; {way_out}", limit.as_secs());
+    Reject::new("extract", "too_slow", message)
 }
 
 pub(super) fn no_audio() -> Reject {

@@ -1,11 +1,11 @@
-//! The bytes of a recording: hashed once, then read by a decoder that cannot tell a
-//! failing disk or network from a damaged file.
+//! The bytes of a recording: hashed once, then read, as often as it takes, by a decoder that
+//! cannot tell a failing disk or network from a damaged file.
 //!
 //! Always holds: whatever the decoder makes of a failed read, [`Failure::get`] has it.
 //! It does not know what the bytes mean.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 use symphonia::core::io::MediaSource;
@@ -26,11 +26,17 @@ impl Failure {
     }
 }
 
-/// A seekable source of known length.
+/// A seekable source of known length, read by one reader at a time.
 pub(super) struct Source<R> {
-    inner: R,
+    inner: Arc<Mutex<R>>,
     n_bytes: u64,
     failure: Failure,
+}
+
+impl<R> Source<R> {
+    fn lock(&self) -> MutexGuard<'_, R> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<R: Read + Seek> Source<R> {
@@ -38,7 +44,20 @@ impl<R: Read + Seek> Source<R> {
     pub(super) fn new(mut inner: R, failure: &Failure) -> io::Result<Self> {
         let n_bytes = failure.watch(inner.seek(SeekFrom::End(0)))?;
         failure.watch(inner.rewind())?;
-        Ok(Self { inner, n_bytes, failure: failure.clone() })
+        Ok(Self { inner: Arc::new(Mutex::new(inner)), n_bytes, failure: failure.clone() })
+    }
+
+    /// The same source for another reader, from its start on.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        let mut source =
+            Self { inner: Arc::clone(&self.inner), failure: self.failure.clone(), ..*self };
+        source.rewind()?;
+        Ok(source)
+    }
+
+    /// Why reading failed, if it did.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get()
     }
 
     pub(super) fn n_bytes(&self) -> u64 {
@@ -63,7 +82,8 @@ impl<R: Read + Seek> Source<R> {
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.inner.read(buf) {
+            let result = self.lock().read(buf);
+            match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return self.failure.watch(result),
             }
@@ -78,11 +98,12 @@ impl<R: Seek> Seek for Source<R> {
             SeekFrom::Start(n) => SeekFrom::Start(n.min(self.n_bytes)),
             other => other,
         };
-        self.failure.watch(self.inner.seek(to))
+        let result = self.lock().seek(to);
+        self.failure.watch(result)
     }
 }
 
-impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
+impl<R: Read + Seek + Send> MediaSource for Source<R> {
     fn is_seekable(&self) -> bool {
         true
     }

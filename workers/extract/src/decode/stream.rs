@@ -5,6 +5,8 @@
 //! It does not know formats: symphonia and [`super::wav`] do.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
@@ -18,8 +20,7 @@ use symphonia::core::packet::Packet;
 use symphonia::default::{get_codecs, get_probe};
 use voxage_contract::{AudioInfo, Reject, Warning};
 
-use super::Decoded;
-use super::inspect::{clean, is_clipped};
+use super::inspect::clean;
 use super::reject::{
     corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_channels,
     unsupported_codec, unsupported_rate,
@@ -30,8 +31,8 @@ use super::wav::{Wav, WavError, is_wav};
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
-/// More channels than a recording of a voice has.
-const MOST_CHANNELS: usize = 64;
+/// More channels than any file of voices has: what decoders make room for.
+const MOST_CHANNELS: usize = 255;
 
 /// Packets in a row that may be unreadable before the rest of the file is given up.
 const MOST_BAD_PACKETS: u32 = 1000;
@@ -58,6 +59,14 @@ pub(super) struct Stream {
     refusal: Option<&'static str>,
     /// A packet was left out.
     damaged: bool,
+    /// There were samples that are no numbers.
+    non_finite: bool,
+    /// Channels and length of the first packet, once it was decoded.
+    n_channels: usize,
+    packet_frames: usize,
+    began: bool,
+    /// The first packet, while the silence before it is given.
+    first: Option<Vec<Vec<f32>>>,
 }
 
 enum Packets {
@@ -78,7 +87,7 @@ impl Stream {
     /// Opens a recording by what it contains.
     pub(super) fn open<R>(mut source: Source<R>) -> Result<Self, Reject>
     where
-        R: Read + Seek + Send + Sync + 'static,
+        R: Read + Seek + Send + 'static,
     {
         if source.n_bytes() == 0 {
             return Err(empty_audio());
@@ -146,6 +155,11 @@ impl Stream {
             n_frames,
             refusal: None,
             damaged: false,
+            non_finite: false,
+            n_channels: 0,
+            packet_frames: 0,
+            began: false,
+            first: None,
         }
     }
 
@@ -176,66 +190,77 @@ impl Stream {
         false
     }
 
-    /// Decodes everything.
-    pub(super) fn read_all(mut self) -> Result<Decoded, Reject> {
-        let (mut planes, mut channels) = (Vec::new(), Vec::<Vec<f32>>::new());
-        let (mut start, mut packet_frames) = (0, 0);
-        while self.next(&mut planes) {
-            if channels.is_empty() {
+    /// The next samples of every channel into `planes`, all numbers; false at the end.
+    pub(super) fn block(&mut self, planes: &mut Vec<Vec<f32>>) -> Result<bool, Reject> {
+        if let Some(first) = self.first.take() {
+            *planes = first;
+            return Ok(true);
+        }
+        loop {
+            // A panic of a decoder is the fault of this one file.
+            let next = catch_unwind(AssertUnwindSafe(|| self.next(planes)));
+            if !next.map_err(|_| corrupt("its decoder gave up"))? {
+                return Ok(false);
+            }
+            if self.n_channels == 0 {
                 self.check_format(planes.len())?;
-                packet_frames = planes[0].len();
-                // The packet that holds an MP3's tag decodes to silence.
-                let tag_frames = self.mp3_delay.map_or(0, |_| packet_frames);
-                channels.resize(planes.len(), vec![0.0; tag_frames]);
-                start = tag_frames + self.mp3_delay.unwrap_or(0);
+                (self.n_channels, self.packet_frames) = (planes.len(), planes[0].len());
+                break;
             }
-            if planes.len() != channels.len() {
-                self.damaged = true;
-                continue;
+            if planes.len() == self.n_channels {
+                break;
             }
-            for (channel, plane) in channels.iter_mut().zip(&planes) {
-                channel.extend_from_slice(plane);
-            }
+            self.damaged = true;
         }
-        let n_decoded = channels.first().map_or(0, Vec::len);
+        for plane in &mut *planes {
+            self.non_finite |= clean(plane);
+        }
+        if self.mp3_delay.is_some() && !std::mem::replace(&mut self.began, true) {
+            // The packet that holds an MP3's tag decodes to silence.
+            let silence = vec![vec![0.0; self.packet_frames]; self.n_channels];
+            self.first = Some(std::mem::replace(planes, silence));
+        }
+        Ok(true)
+    }
+
+    /// Of `n_decoded` samples, those of the recording itself, without what an encoder put
+    /// around them.
+    pub(super) fn recording(&self, n_decoded: usize) -> Range<usize> {
+        let start = self.mp3_delay.map_or(0, |delay| self.packet_frames + delay);
         let promised = self.n_frames.map_or(usize::MAX, |n| n.try_into().unwrap_or(usize::MAX));
-        let recording = start..n_decoded.min(start.saturating_add(promised));
-        if recording.is_empty() {
-            return Err(self.nothing());
-        }
-        let (mut non_finite, mut clipped) = (false, false);
-        for channel in &mut channels {
-            non_finite |= clean(channel);
-            clipped |= is_clipped(&channel[recording.clone()]);
-        }
-        let info = self.info(channels.len(), recording.len() as u64);
+        start..n_decoded.min(start.saturating_add(promised))
+    }
+
+    /// Samples at the start and at the end that Praat leaves out; none if it sees just the
+    /// recording.
+    pub(super) fn praat_margins(&self) -> Option<(usize, usize)> {
         let is_mp3 = self.decoder.codec_params().codec == CODEC_ID_MP3;
-        let unread = if self.id3v1 { 0 } else { packet_frames };
-        let praat = if is_mp3 { PRAAT_MP3_SKIP..n_decoded - unread } else { recording.clone() };
-        let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(info.sample_rate_hz);
+        let unread = if self.id3v1 { 0 } else { self.packet_frames };
+        is_mp3.then_some((PRAAT_MP3_SKIP, unread))
+    }
+
+    /// What was odd about a file of which this many seconds could be had.
+    pub(super) fn warnings(&self, duration_s: f64) -> Vec<Warning> {
+        let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(self.rate_hz());
         let warnings = [
-            (clipped, Warning::Clipped),
-            (info.duration_s + SLACK_S < promised_s, Warning::Truncated),
-            (non_finite, Warning::NonFinite),
+            (duration_s + SLACK_S < promised_s, Warning::Truncated),
+            (self.non_finite, Warning::NonFinite),
             (self.damaged, Warning::Damaged),
         ];
-        let warnings = warnings.into_iter().filter(|(holds, _)| *holds);
-        let warnings = warnings.map(|(_, warning)| warning).collect();
-        Ok(Decoded { info, channels, recording, praat, warnings })
+        warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, warning)| warning).collect()
     }
 
     /// Decodes the first packet only.
     pub(super) fn read_first(mut self) -> Result<AudioInfo, Reject> {
         let mut planes = Vec::new();
-        if !self.next(&mut planes) {
+        if !self.block(&mut planes)? {
             return Err(self.nothing());
         }
-        self.check_format(planes.len())?;
-        Ok(self.info(planes.len(), self.n_frames.unwrap_or(0)))
+        Ok(self.info(self.n_frames.unwrap_or(0)))
     }
 
     /// Why there are no samples.
-    fn nothing(&self) -> Reject {
+    pub(super) fn nothing(&self) -> Reject {
         match self.refusal {
             Some(what) => unsupported_codec(what),
             None if self.damaged => corrupt("no part of it can be decoded"),
@@ -243,7 +268,7 @@ impl Stream {
         }
     }
 
-    fn rate_hz(&self) -> u32 {
+    pub(super) fn rate_hz(&self) -> u32 {
         self.decoder.last_decoded().spec().rate()
     }
 
@@ -256,14 +281,15 @@ impl Stream {
         }
     }
 
-    fn info(&self, n_channels: usize, n_frames: u64) -> AudioInfo {
+    /// What the audio is, of which there are this many samples.
+    pub(super) fn info(&self, n_frames: u64) -> AudioInfo {
         let sample_rate_hz = self.rate_hz();
         AudioInfo {
             codec: self.decoder.codec_info().short_name.into(),
             sample_rate_hz,
-            channels: n_channels as u16,
+            channels: self.n_channels as u16,
             duration_s: n_frames as f64 / f64::from(sample_rate_hz),
-            sha256: String::new(),
+            ..AudioInfo::default()
         }
     }
 }
@@ -272,7 +298,7 @@ fn check_channels(n: usize) -> Result<(), Reject> {
     match n {
         0 => Err(no_samples()),
         1..=MOST_CHANNELS => Ok(()),
-        _ => Err(unsupported_channels(n, MOST_CHANNELS)),
+        _ => Err(unsupported_channels(n, MOST_CHANNELS as u64)),
     }
 }
 

@@ -6,8 +6,11 @@
 //! Always holds: a peak's lag is at least two samples, and its candidate lies within one
 //! sample of it.
 
-use super::correlate::Correlator;
-use super::sinc::{interpolate, parabola};
+#[cfg(not(feature = "portable"))]
+use multiversion::multiversion;
+
+use super::correlate::Curve;
+use super::sinc::{Sinc, interpolate, parabola};
 
 /// A period that a frame may have.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,31 +31,44 @@ pub(super) struct Peak {
 /// Depth of the interpolation that decides which peaks to keep, in samples.
 const ROUGH_DEPTH: usize = 30;
 
-/// Fills `peaks` with the local maxima of the correlator's curve above `least`.
-pub(super) fn peaks(plan: &Correlator, least: f64, peaks: &mut Vec<Peak>) {
-    let lags = 2..plan.max_lag.min(plan.reach);
-    let maxima = lags.zip(plan.lags()[1..].windows(3)).filter_map(|(lag, r)| {
-        let is_maximum = r[1] > least && r[1] > r[0] && r[1] >= r[2];
-        is_maximum.then_some(Peak { lag, rank: r[1] })
-    });
+/// Fills `peaks` with the local maxima of the curve above `least`.
+#[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
+pub(super) fn peaks(curve: &Curve, least: f64, peaks: &mut Vec<Peak>) {
+    let r = &curve.lags()[1..=curve.max_lag.min(curve.reach)];
     peaks.clear();
-    peaks.extend(maxima);
+    let mut maxima = [false; CHUNK];
+    for first in (1..r.len() - 1).step_by(CHUNK) {
+        let n = CHUNK.min(r.len() - 1 - first);
+        if are_maxima(&r[first - 1..=first + n], least, &mut maxima) {
+            let lags = (0..n).filter(|&i| maxima[i]).map(|i| first + i);
+            peaks.extend(lags.map(|i| Peak { lag: i + 1, rank: r[i] }));
+        }
+    }
+}
+
+/// Values that are looked at together: maxima are few and far between.
+const CHUNK: usize = 16;
+
+/// Marks which of the inner values are maxima above `least`; whether there are any.
+#[inline(always)]
+fn are_maxima(r: &[f64], least: f64, maxima: &mut [bool; CHUNK]) -> bool {
+    let mut any = false;
+    for (maximum, r) in maxima.iter_mut().zip(r.windows(3)) {
+        *maximum = (r[1] > least) & (r[1] > r[0]) & (r[1] >= r[2]);
+        any |= *maximum;
+    }
+    any
 }
 
 /// Keeps the `most` strongest peaks, an octave upwards being worth `octave_cost`.
-pub(super) fn keep_strongest(
-    plan: &Correlator,
-    peaks: &mut Vec<Peak>,
-    most: usize,
-    octave_cost: f64,
-) {
+pub(super) fn keep_strongest(curve: &Curve, peaks: &mut Vec<Peak>, most: usize, octave_cost: f64) {
     if peaks.len() <= most {
         return;
     }
     for peak in peaks.iter_mut() {
-        let r = &plan.lags()[peak.lag - 1..=peak.lag + 1];
+        let r = &curve.lags()[peak.lag - 1..=peak.lag + 1];
         let lag = peak.lag as f64 + parabola(r[0], r[1], r[2]).0;
-        let strength = interpolate(&plan.curve, plan.reach as f64 + lag, ROUGH_DEPTH);
+        let strength = interpolate(&curve.y, curve.reach as f64 + lag, ROUGH_DEPTH);
         peak.rank = reflect(strength) - octave_cost * lag.log2();
     }
     peaks.select_nth_unstable_by(most, |a, b| b.rank.total_cmp(&a.rank));
@@ -60,9 +76,9 @@ pub(super) fn keep_strongest(
 }
 
 /// The candidate of a peak.
-pub(super) fn candidate(plan: &Correlator, peak: Peak, rate_hz: f64) -> Candidate {
-    let (position, height) = plan.sinc.maximum(&plan.curve, plan.reach + peak.lag);
-    let hz = rate_hz / (position - plan.reach as f64);
+pub(super) fn candidate(curve: &Curve, sinc: &Sinc, peak: Peak, rate_hz: f64) -> Candidate {
+    let (position, height) = sinc.maximum(&curve.y, curve.reach + peak.lag);
+    let hz = rate_hz / (position - curve.reach as f64);
     Candidate { hz, strength: reflect(height) }
 }
 

@@ -26,27 +26,38 @@ pub(super) fn jitter(pulses: &[f64]) -> Option<f64> {
     (n > 0 && n_used > 0).then(|| (sum / f64::from(n)) / (total / f64::from(n_used)))
 }
 
+/// How strong a pulse is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Amplitude {
+    /// Of the pulse, in seconds.
+    time: f64,
+    /// Root mean square around it.
+    rms: f64,
+}
+
+/// The amplitude of the second of three pulses, if it stands between two periods.
+pub(super) fn amplitude(sound: Sound<'_>, t: [f64; 3]) -> Option<Amplitude> {
+    if !are_neighbours(t[1] - t[0], t[2] - t[1]) {
+        return None;
+    }
+    let rms = hann_rms(sound, t[1], 0.2 * (t[1] - t[0]), 0.2 * (t[2] - t[1]))?;
+    (rms > 0.0).then_some(Amplitude { time: t[1], rms })
+}
+
 /// The mean difference between neighbouring amplitudes over the mean amplitude.
-pub(super) fn shimmer(sound: Sound<'_>, pulses: &[f64]) -> Option<f64> {
-    let peaks: Vec<(f64, f64)> = pulses
-        .windows(3)
-        .filter(|t| are_neighbours(t[1] - t[0], t[2] - t[1]))
-        .filter_map(|t| {
-            let rms = hann_rms(sound, t[1], 0.2 * (t[1] - t[0]), 0.2 * (t[2] - t[1]))?;
-            (rms > 0.0).then_some((t[1], rms))
-        })
-        .collect();
-    let differences = peaks.windows(2).filter_map(|pair| {
-        let [(t1, a1), (t2, a2)] = [pair[0], pair[1]];
-        let near = PERIOD_S.contains(&(t2 - t1)) && a1.max(a2) / a1.min(a2) <= AMPLITUDE_FACTOR;
-        near.then_some((a1 - a2).abs())
+pub(super) fn shimmer(amplitudes: &[Amplitude]) -> Option<f64> {
+    let differences = amplitudes.windows(2).filter_map(|pair| {
+        let [a, b] = [pair[0], pair[1]];
+        let near = PERIOD_S.contains(&(b.time - a.time))
+            && a.rms.max(b.rms) / a.rms.min(b.rms) <= AMPLITUDE_FACTOR;
+        near.then_some((a.rms - b.rms).abs())
     });
     let (n, sum) = differences.fold((0, 0.0), |(n, sum), x| (n + 1, sum + x));
     if n == 0 {
         return None;
     }
-    let counted = &peaks[..peaks.len() - 1];
-    let mean = counted.iter().map(|(_, a)| a).sum::<f64>() / counted.len() as f64;
+    let counted = &amplitudes[..amplitudes.len() - 1];
+    let mean = counted.iter().map(|a| a.rms).sum::<f64>() / counted.len() as f64;
     (mean > 0.0).then(|| sum / f64::from(n) / mean)
 }
 
@@ -66,18 +77,30 @@ fn is_period(periods: &[f64], i: usize) -> bool {
 
 /// Root mean square around `middle` under a Hann window of unequal halves, in seconds.
 fn hann_rms(sound: Sound<'_>, middle: f64, left: f64, right: f64) -> Option<f64> {
-    let first = sound.high(middle - left).max(0);
-    let last = sound.low(middle + right).min(sound.len() as isize - 1);
+    let clock = sound.clock;
+    let first = clock.high(middle - left).max(0);
+    let last = clock.low(middle + right).min(clock.n_samples as isize - 1);
     if last - first < 2 {
         return None;
     }
     let (mut sum, mut weights) = (0.0, 0.0);
-    for i in first as usize..=last as usize {
-        let offset = sound.time(i as f64) - middle;
-        let phase = offset / if offset < 0.0 { left } else { right };
-        let window = 0.5 + 0.5 * (std::f64::consts::PI * phase).cos();
-        sum += (sound.mixed(i) * window).powi(2);
-        weights += window * window;
-    }
+    let mut add = |samples: std::ops::Range<usize>, width: f64| {
+        // cos((n + 1) r) = 2 cos(r) cos(n r) - cos((n - 1) r).
+        let step = std::f64::consts::PI * clock.dx / width;
+        let phase = std::f64::consts::PI * (clock.time(samples.start as f64) - middle) / width;
+        let (mut before, mut cos, turn) = ((phase - step).cos(), phase.cos(), 2.0 * step.cos());
+        for i in samples {
+            let window = 0.5 + 0.5 * cos;
+            sum += (sound.mixed(i) * window).powi(2);
+            weights += window * window;
+            (before, cos) = (cos, turn * cos - before);
+        }
+    };
+    let (first, end) = (first as usize, last as usize + 1);
+    let is_left = |i: &usize| clock.time(*i as f64) - middle < 0.0;
+    let split = (clock.low(middle).max(0) as usize).clamp(first, end);
+    let split = (split..end).find(|i| !is_left(i)).unwrap_or(end);
+    add(first..split, left);
+    add(split..end, right);
     Some((sum / weights).sqrt())
 }

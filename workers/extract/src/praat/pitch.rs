@@ -4,10 +4,13 @@
 //! (periodic, cc)": Boersma (1993), the cheapest path through the frames' candidates.
 //!
 //! Always holds: frames are equally spaced; each has one frequency or none.
+//! It does not know the samples when it seeks the path: candidates are all that is kept.
 
 use super::candidates::{Candidate, Peak, candidate, keep_strongest, peaks};
-use super::correlate::Correlator;
-use super::sound::{Sound, frames};
+use super::correlate::{Correlator, Curve};
+use super::sinc::Sinc;
+use super::sound::{Clock, Frames, Sound};
+use super::walk::Walk;
 
 /// Lowest and highest frequency in Hz.
 pub(super) const FLOOR_HZ: f64 = 75.0;
@@ -27,26 +30,39 @@ const OCTAVE_JUMP_COST: f64 = 0.35;
 /// What a change of voicing between two frames costs.
 const VOICING_COST: f64 = 0.14;
 
+/// Frames of the longest voiced stretch that is taken as one: 30 s. What goes on longer is
+/// no voice, and the samples of a stretch have to be kept.
+const MOST_VOICED: usize = 3000;
+
 /// A pitch track.
-pub(super) struct Pitch {
+pub(crate) struct Pitch {
     /// Frequency of each frame in Hz, if it is voiced.
-    hz: Vec<Option<f64>>,
-    first_s: f64,
-    step_s: f64,
+    pub(crate) hz: Vec<Option<f64>>,
+    pub(crate) frames: Frames,
     duration_s: f64,
 }
 
 /// One frame of the lattice that the path goes through.
+#[derive(Clone, Copy)]
 struct Node {
-    /// Where the frame's candidates end; they start where those of the frame before end.
-    end: usize,
     unvoiced_strength: f64,
+    n_candidates: u8,
 }
 
 /// A plan to follow pitch at one sample rate.
 pub(super) struct PitchTracker {
     correlator: Correlator,
     peaks: Vec<Peak>,
+}
+
+/// The candidates of a recording so far.
+pub(super) struct Lattice {
+    walk: Walk,
+    global_peak: f64,
+    ceiling_hz: f64,
+    duration_s: f64,
+    nodes: Vec<Node>,
+    candidates: Vec<Candidate>,
 }
 
 impl PitchTracker {
@@ -56,40 +72,58 @@ impl PitchTracker {
         Some(Self { correlator, peaks: Vec::new() })
     }
 
-    /// None if the sound is shorter than a window.
-    pub(super) fn track(&mut self, sound: Sound<'_>) -> Option<Pitch> {
+    /// A lattice over a recording whose samples deviate by `global_peak` from their mean.
+    pub(super) fn start(&self, clock: Clock, global_peak: f64) -> Lattice {
         let window_s = PERIODS / FLOOR_HZ;
-        let step_s = window_s / 4.0;
-        let (n, first_s) = frames(sound, window_s, step_s)?;
-        let global_peak = sound.peak_around_mean();
-        let ceiling_hz = CEILING_HZ.min(0.5 * sound.rate_hz);
-        let (mut nodes, mut candidates) = (Vec::with_capacity(n), Vec::new());
-        for i in 0..n {
-            let time = first_s + i as f64 * step_s;
-            let peak = self.correlator.prepare(sound, time);
-            let unvoiced_strength = unvoiced_strength(peak, global_peak);
-            // Nothing is stronger than 1, and a way through an unvoiced frame costs at most
-            // two changes of voicing: a frame as silent as this is unvoiced in any case.
-            if peak > 0.0 && unvoiced_strength <= 1.0 + 2.0 * VOICING_COST {
-                self.correlator.correlate(sound, time);
-                self.find_candidates(sound.rate_hz, ceiling_hz, &mut candidates);
-            }
-            nodes.push(Node { end: candidates.len(), unvoiced_strength });
+        Lattice {
+            walk: Walk::new(clock.frames(window_s, window_s / 4.0)),
+            global_peak,
+            ceiling_hz: CEILING_HZ.min(0.5 * clock.rate_hz),
+            duration_s: clock.duration(),
+            nodes: Vec::new(),
+            candidates: Vec::new(),
         }
-        let hz = cheapest_path(&nodes, &candidates, ceiling_hz);
-        Some(Pitch { hz, first_s, step_s, duration_s: sound.duration() })
     }
 
-    /// Appends those candidates of the correlated frame that the path may go through.
-    fn find_candidates(&mut self, rate_hz: f64, ceiling_hz: f64, out: &mut Vec<Candidate>) {
-        let plan = &self.correlator;
-        peaks(plan, 0.5 * VOICING_THRESHOLD, &mut self.peaks);
-        keep_strongest(plan, &mut self.peaks, MOST, OCTAVE_COST);
-        for &peak in &self.peaks {
-            // Within a sample of its peak a candidate may come below the ceiling.
-            if rate_hz / (peak.lag + 1) as f64 <= ceiling_hz {
-                out.extend(Some(candidate(plan, peak, rate_hz)).filter(|c| c.hz < ceiling_hz));
-            }
+    pub(super) fn needs(&self, lattice: &Lattice, clock: Clock) -> usize {
+        lattice.walk.needs(clock, &self.correlator)
+    }
+
+    /// Goes on with what is at hand.
+    pub(super) fn advance(&mut self, lattice: &mut Lattice, sound: (Sound<'_>, usize)) {
+        let Lattice { walk, global_peak, ceiling_hz, nodes, candidates, .. } = lattice;
+        let rate_hz = sound.0.clock.rate_hz;
+        let nodes = std::cell::RefCell::new(nodes);
+        let wants = |peak: f64| {
+            let unvoiced_strength = unvoiced_strength(peak, *global_peak);
+            nodes.borrow_mut().push(Node { unvoiced_strength, n_candidates: 0 });
+            // Nothing is stronger than 1, and a way through an unvoiced frame costs at most
+            // two changes of voicing: a frame as silent as this is unvoiced in any case.
+            peak > 0.0 && unvoiced_strength <= 1.0 + 2.0 * VOICING_COST
+        };
+        let found_peaks = &mut self.peaks;
+        walk.advance(&mut self.correlator, sound, wants, |frame, curve, sinc| {
+            let before = candidates.len();
+            find_candidates(curve, sinc, found_peaks, (rate_hz, *ceiling_hz), candidates);
+            nodes.borrow_mut()[frame].n_candidates = (candidates.len() - before) as u8;
+        });
+    }
+}
+
+/// Appends those candidates of a frame's curve that the path may go through.
+fn find_candidates(
+    curve: &Curve,
+    sinc: &Sinc,
+    found: &mut Vec<Peak>,
+    (rate_hz, ceiling_hz): (f64, f64),
+    out: &mut Vec<Candidate>,
+) {
+    peaks(curve, 0.5 * VOICING_THRESHOLD, found);
+    keep_strongest(curve, found, MOST, OCTAVE_COST);
+    for &peak in &*found {
+        // Within a sample of its peak a candidate may come below the ceiling.
+        if rate_hz / (peak.lag + 1) as f64 <= ceiling_hz {
+            out.extend(Some(candidate(curve, sinc, peak, rate_hz)).filter(|c| c.hz < ceiling_hz));
         }
     }
 }
@@ -101,30 +135,39 @@ fn unvoiced_strength(peak: f64, global_peak: f64) -> f64 {
     VOICING_THRESHOLD + if silence.is_nan() { 2.0 } else { silence.max(0.0) }
 }
 
+impl Lattice {
+    /// The pitch, once all frames are in; none if the sound is shorter than a window.
+    pub(super) fn finish(self) -> Option<Pitch> {
+        let hz = cheapest_path(&self.nodes, &self.candidates, self.ceiling_hz);
+        let frames = self.walk.frames;
+        (frames.n > 0).then_some(Pitch { hz, frames, duration_s: self.duration_s })
+    }
+}
+
 /// Viterbi's path of greatest strength through the frames, changes of voicing and jumps in
 /// frequency being paid for. The frequency of each frame.
 fn cheapest_path(nodes: &[Node], candidates: &[Candidate], ceiling_hz: f64) -> Vec<Option<f64>> {
-    /// A state: the sum up to here and the state before.
-    #[derive(Clone, Copy)]
+    /// A way to be in a frame: unvoiced or at a frequency, and the best sum up to here.
     struct State {
         octave: Option<f64>,
         sum: f64,
-        from: u8,
     }
-    let mut states: Vec<State> = Vec::with_capacity(nodes.len() + candidates.len());
-    let mut starts = Vec::with_capacity(nodes.len() + 1);
-    let (mut previous, mut first) = (0..0, 0);
+    let (mut before, mut now) = (Vec::<State>::new(), Vec::<State>::new());
+    // For each state of each frame the best one before it.
+    let mut from = Vec::<u8>::with_capacity(nodes.len() + candidates.len());
+    let mut first = 0;
     for node in nodes {
-        let start = states.len();
-        states.push(State { octave: None, sum: node.unvoiced_strength, from: 0 });
-        states.extend(candidates[first..node.end].iter().map(|c| {
-            let sum = c.strength - OCTAVE_COST * (ceiling_hz / c.hz).log2();
-            State { octave: Some(c.hz.log2()), sum, from: 0 }
+        let last = first + usize::from(node.n_candidates);
+        now.clear();
+        now.push(State { octave: None, sum: node.unvoiced_strength });
+        now.extend(candidates[first..last].iter().map(|c| State {
+            octave: Some(c.hz.log2()),
+            sum: c.strength - OCTAVE_COST * (ceiling_hz / c.hz).log2(),
         }));
-        let (done, new) = states.split_at_mut(start);
-        for state in new {
+        first = last;
+        for state in &mut now {
             let mut best = (f64::NEG_INFINITY, 0);
-            for (i, before) in done[previous.clone()].iter().enumerate() {
+            for (i, before) in before.iter().enumerate() {
                 let cost = match (before.octave, state.octave) {
                     (None, None) => 0.0,
                     (Some(a), Some(b)) => OCTAVE_JUMP_COST * (a - b).abs(),
@@ -134,21 +177,23 @@ fn cheapest_path(nodes: &[Node], candidates: &[Candidate], ceiling_hz: f64) -> V
                     best = (before.sum - cost, i);
                 }
             }
-            if !previous.is_empty() {
-                (state.sum, state.from) = (state.sum + best.0, best.1 as u8);
+            if !before.is_empty() {
+                state.sum += best.0;
             }
+            from.push(best.1 as u8);
         }
-        starts.push(start);
-        (previous, first) = (start..states.len(), node.end);
+        std::mem::swap(&mut before, &mut now);
     }
     let mut path = vec![None; nodes.len()];
-    let last = states[previous].iter().enumerate();
+    let last = before.iter().enumerate();
     // The first of equals, as when going forward.
     let mut place = last.rev().max_by(|a, b| a.1.sum.total_cmp(&b.1.sum)).map_or(0, |(i, _)| i);
-    for (hz, start) in path.iter_mut().zip(&starts).rev() {
-        let state = states[start + place];
-        *hz = state.octave.map(f64::exp2);
-        place = usize::from(state.from);
+    let (mut states_end, mut candidates_end) = (from.len(), candidates.len());
+    for (hz, node) in path.iter_mut().zip(nodes).rev() {
+        states_end -= usize::from(node.n_candidates) + 1;
+        candidates_end -= usize::from(node.n_candidates);
+        *hz = place.checked_sub(1).map(|i| candidates[candidates_end + i].hz);
+        place = usize::from(from[states_end + place]);
     }
     path
 }
@@ -156,13 +201,14 @@ fn cheapest_path(nodes: &[Node], candidates: &[Candidate], ceiling_hz: f64) -> V
 impl Pitch {
     /// The next voiced stretch that starts after a time: its start and end in seconds.
     pub(super) fn voiced_after(&self, after_s: f64) -> Option<(f64, f64)> {
-        let from = ((after_s - self.first_s) / self.step_s).ceil().max(0.0) as usize;
+        let from = ((after_s - self.frames.first_s) / self.frames.step_s).ceil().max(0.0) as usize;
         let start = (from..self.hz.len()).find(|&i| self.hz[i].is_some())?;
-        let length = self.hz[start..].iter().take_while(|hz| hz.is_some()).count();
-        let time = |i: usize| self.first_s + i as f64 * self.step_s;
-        let from_s = time(start) - 0.5 * self.step_s;
-        let to_s = time(start + length - 1) + 0.5 * self.step_s;
-        if from_s >= self.duration_s - 0.5 * self.step_s {
+        let voiced = self.hz[start..].iter().take(MOST_VOICED).take_while(|hz| hz.is_some());
+        let length = voiced.count();
+        let time = |i| self.frames.time(i);
+        let from_s = time(start) - 0.5 * self.frames.step_s;
+        let to_s = time(start + length - 1) + 0.5 * self.frames.step_s;
+        if from_s >= self.duration_s - 0.5 * self.frames.step_s {
             return None;
         }
         Some((from_s.max(0.0), to_s.min(self.duration_s)))
@@ -170,11 +216,11 @@ impl Pitch {
 
     /// The frequency at a time in Hz: linear between voiced frames, the next frame's where
     /// only that one is voiced.
-    pub(super) fn at(&self, time_s: f64) -> Option<f64> {
+    pub(crate) fn at(&self, time_s: f64) -> Option<f64> {
         if time_s < 0.0 || time_s > self.duration_s {
             return None;
         }
-        let position = (time_s - self.first_s) / self.step_s;
+        let position = (time_s - self.frames.first_s) / self.frames.step_s;
         let left = position.floor();
         let phase = position - left;
         let (near, far, phase) =

@@ -1,60 +1,129 @@
-//! The moments at which the glottis closes.
+//! The moments at which the glottis closes, and how strongly.
 //!
 //! Definition: Praat's "Sound & Pitch: To PointProcess (cc)": from the highest peak in the
 //! middle of a voiced stretch, period by period to both sides, to where the next period
 //! resembles this one most.
 //!
-//! Always holds: pulses are in the order of time.
+//! Always holds: pulses are in the order of time; a stretch is searched when all its
+//! samples are at hand, so that no more than one has to be kept.
 
-use super::pitch::Pitch;
+use super::perturbation::{Amplitude, amplitude};
+use super::pitch::{FLOOR_HZ, Pitch};
 use super::sinc::parabola;
-use super::sound::Sound;
-use crate::lanes::{self, dot, dot_f64};
+use super::sound::{Clock, Sound};
+use crate::lanes::{self, dot_f64};
 
-/// The pulses of a sound, in seconds.
-pub(super) fn pulses(sound: Sound<'_>, pitch: &Pitch) -> Vec<f64> {
-    let mut pulses = Vec::new();
-    let mut search = Search { sound, curve: Vec::new(), energies: Vec::new() };
-    let peaks = sound.channels.iter().map(|samples| lanes::peak(samples));
-    let peak = f64::from(peaks.fold(0.0, f32::max));
-    let (mut after, mut last_added) = (0.0, f64::NEG_INFINITY);
-    while let Some((start, end)) = pitch.voiced_after(after) {
-        after = end;
+/// Samples around a stretch that the search may look at, in seconds.
+const REACH_S: f64 = 4.0 / FLOOR_HZ;
+
+/// The pulses of a recording so far.
+pub(super) struct Pulses<'a> {
+    pitch: &'a Pitch,
+    clock: Clock,
+    /// Greatest magnitude of all samples.
+    peak: f64,
+    /// The voiced stretch to search next: start and end in seconds.
+    next: Option<(f64, f64)>,
+    last_added: f64,
+    /// In seconds.
+    pub(super) times: Vec<f64>,
+    /// Of the pulses between two periods, but for the newest.
+    pub(super) amplitudes: Vec<Amplitude>,
+    /// Pulses whose amplitudes are known, or known to be unknown.
+    n_measured: usize,
+    scratch: Scratch,
+}
+
+/// Correlations by start of the later period, and what they are made of.
+#[derive(Default)]
+struct Scratch {
+    curve: Vec<f64>,
+    products: Vec<f32>,
+    energies: Vec<f64>,
+}
+
+impl<'a> Pulses<'a> {
+    /// For a recording of this pitch, whose samples are at most `peak` in magnitude.
+    pub(super) fn new(pitch: &'a Pitch, clock: Clock, peak: f64) -> Self {
+        Self {
+            pitch,
+            clock,
+            peak,
+            next: pitch.voiced_after(0.0),
+            last_added: f64::NEG_INFINITY,
+            times: Vec::new(),
+            amplitudes: Vec::new(),
+            n_measured: 1,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The place of the first sample that is still needed.
+    pub(super) fn needs(&self) -> usize {
+        let Some((start, _)) = self.next else { return usize::MAX };
+        // The newest pulse is measured when its successor is known.
+        let newest = self.times.last().copied().filter(|newest| start - newest < REACH_S);
+        let from = newest.unwrap_or(start) - REACH_S;
+        self.clock.low(from).max(0) as usize
+    }
+
+    /// Goes on with what is at hand: samples up to `end`.
+    pub(super) fn advance(&mut self, (sound, end): (Sound<'_>, usize)) {
+        while let Some((from, to)) = self.next {
+            let last = self.clock.high(to + REACH_S).max(0) as usize;
+            if last >= end && end < self.clock.n_samples {
+                return;
+            }
+            self.search(sound, from, to);
+            self.measure(sound);
+            self.next = self.pitch.voiced_after(to);
+        }
+    }
+
+    /// Finds the pulses of one voiced stretch.
+    fn search(&mut self, sound: Sound<'_>, start: f64, end: f64) {
         let middle = 0.5 * (start + end);
-        let Some(hz) = pitch.at(middle) else { continue };
+        let Some(hz) = self.pitch.at(middle) else { return };
         let seed = extremum(sound, middle - 0.5 / hz, middle + 0.5 / hz);
 
         let mut time = seed;
-        let first = pulses.len();
-        while let Some(hz) = pitch.at(time) {
-            let found = search.period(time, 1.0 / hz, -1.25 / hz, -0.8 / hz);
+        let first = self.times.len();
+        while let Some(hz) = self.pitch.at(time) {
+            let found = self.scratch.period(sound, time, 1.0 / hz, -1.25 / hz, -0.8 / hz);
             time = found.time.unwrap_or(time - 1.0 / hz);
             let ends = time < start;
-            if found.is_pulse(ends, peak) && time - last_added > 0.8 / hz {
-                pulses.push(time);
+            if found.is_pulse(ends, self.peak) && time - self.last_added > 0.8 / hz {
+                self.times.push(time);
             }
             if ends {
                 break;
             }
         }
-        pulses[first..].reverse();
+        self.times[first..].reverse();
 
-        pulses.push(seed);
+        self.times.push(seed);
         time = seed;
-        while let Some(hz) = pitch.at(time) {
-            let found = search.period(time, 1.0 / hz, 0.8 / hz, 1.25 / hz);
+        while let Some(hz) = self.pitch.at(time) {
+            let found = self.scratch.period(sound, time, 1.0 / hz, 0.8 / hz, 1.25 / hz);
             time = found.time.unwrap_or(time + 1.0 / hz);
             let ends = time > end;
-            if found.is_pulse(ends, peak) {
-                pulses.push(time);
-                last_added = time;
+            if found.is_pulse(ends, self.peak) {
+                self.times.push(time);
+                self.last_added = time;
             }
             if ends {
                 break;
             }
         }
     }
-    pulses
+
+    /// The amplitudes of the pulses that have a successor by now.
+    fn measure(&mut self, sound: Sound<'_>) {
+        for t in self.times[self.n_measured - 1..].windows(3) {
+            self.amplitudes.extend(amplitude(sound, [t[0], t[1], t[2]]));
+        }
+        self.n_measured = self.n_measured.max(self.times.len().saturating_sub(1));
+    }
 }
 
 /// What resembles a period most.
@@ -80,27 +149,19 @@ impl Found {
 /// How far correlations in single precision may be off, generously.
 const ROUGHNESS: f64 = 1e-4;
 
-/// The search for periods, with its scratch.
-struct Search<'a> {
-    sound: Sound<'a>,
-    /// Correlations by start of the later period; the first is taken to be 0.
-    curve: Vec<f64>,
-    /// Energies of the later period.
-    energies: Vec<f64>,
-}
-
-impl Search<'_> {
+impl Scratch {
     /// Where between `from` and `to` seconds from `time` the period around `time` comes
     /// again.
-    fn period(&mut self, time: f64, period: f64, from: f64, to: f64) -> Found {
-        let (sound, half) = (self.sound, 0.5 * period);
+    fn period(&mut self, sound: Sound<'_>, time: f64, period: f64, from: f64, to: f64) -> Found {
+        let (clock, half) = (sound.clock, 0.5 * period);
         let window =
-            Window { sound, left: sound.nearest(time - half), right: sound.nearest(time + half) };
-        let first = sound.low(time + from - half);
-        let n = (sound.high(time + to - half) - first + 1).max(0) as usize;
+            Window { sound, left: clock.nearest(time - half), right: clock.nearest(time + half) };
+        let first = clock.low(time + from - half);
+        let n = (clock.high(time + to - half) - first + 1).max(0) as usize;
+        // The one before the first is taken to be 0.
         self.curve.clear();
         self.curve.resize(n + 1, 0.0);
-        window.rough(first, &mut self.curve[1..], &mut self.energies);
+        window.rough(first, &mut self.curve[1..], &mut self.products, &mut self.energies);
         let curve = &self.curve;
         let before = |i: usize| if i == 0 { 0.0 } else { curve[i - 1] };
         let is_maximum = |&i: &usize| curve[i] >= before(i) && curve[i] >= curve[i + 1];
@@ -120,7 +181,7 @@ impl Search<'_> {
         let start = first + i as isize;
         let (shift, correlation) = parabola(left, middle, right);
         let position = start as f64 - 1.0 + shift.clamp(-0.5, 0.5);
-        let time = time + (position - window.left as f64) * sound.dx;
+        let time = time + (position - window.left as f64) * clock.dx;
         Found { time: Some(time), correlation, peak: window.peak(start) }
     }
 }
@@ -133,22 +194,21 @@ struct Window<'a> {
     right: isize,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
     /// The samples from `left` and from `start` on that both are in the sound.
-    fn pairs(&self, start: isize) -> impl Iterator<Item = (&[f32], &[f32])> {
-        let n = self.sound.len() as isize;
+    fn pairs(self, start: isize) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
+        let n = self.sound.clock.n_samples as isize;
         let skipped = 0.max(-self.left).max(-start);
         let length = (self.right + 1).min(n).min(n + self.left - start) - self.left;
-        let range = move |from: isize| {
+        let range = |from: isize| {
             let from = (from + skipped).clamp(0, n) as usize;
             from..from + (length - skipped).max(0) as usize
         };
-        let (a, b) = (range(self.left), range(start));
-        self.sound.channels.iter().map(move |x| (&x[a.clone()], &x[b.clone()]))
+        self.sound.part(range(self.left)).zip(self.sound.part(range(start)))
     }
 
     /// Correlation with the samples from `start` on.
-    fn exact(&self, start: isize) -> f64 {
+    fn exact(self, start: isize) -> f64 {
         let (mut product, mut energy1, mut energy2) = (0.0, 0.0, 0.0);
         for (a, b) in self.pairs(start) {
             product += dot_f64(a, b);
@@ -159,11 +219,17 @@ impl Window<'_> {
     }
 
     /// Correlations with the samples from `first`, `first + 1`, ... on; `out` is zero.
-    fn rough(&self, first: isize, out: &mut [f64], energies: &mut Vec<f64>) {
+    fn rough(
+        self,
+        first: isize,
+        out: &mut [f64],
+        products: &mut Vec<f32>,
+        energies: &mut Vec<f64>,
+    ) {
         let length = (self.right - self.left + 1).max(0) as usize;
         let inside = |from: isize, n: usize| {
             let from = usize::try_from(from).ok()?;
-            (from + n <= self.sound.len()).then_some(from..from + n)
+            (from + n <= self.sound.clock.n_samples).then_some(from..from + n)
         };
         let (Some(here), Some(there)) =
             (inside(self.left, length), inside(first, length + out.len()))
@@ -173,17 +239,21 @@ impl Window<'_> {
             }
             return;
         };
+        products.resize(out.len(), 0.0);
         energies.clear();
         energies.resize(out.len(), 0.0);
         let mut energy_here = 0.0;
-        for samples in self.sound.channels {
-            let (a, b) = (&samples[here.clone()], &samples[there.clone()]);
+        for (a, b) in self.sound.part(here).zip(self.sound.part(there)) {
             energy_here += dot_f64(a, a);
+            lanes::slide(a, b, products);
             let mut energy = dot_f64(&b[..length], &b[..length]);
-            for (i, (r, total)) in out.iter_mut().zip(energies.iter_mut()).enumerate() {
-                *r += f64::from(dot(a, &b[i..i + length]));
+            let ends = b.iter().zip(&b[length..]);
+            for (((r, product), total), (gone, new)) in
+                out.iter_mut().zip(&*products).zip(energies.iter_mut()).zip(ends)
+            {
+                *r += f64::from(*product);
                 *total += energy;
-                energy += f64::from(b[i + length]).powi(2) - f64::from(b[i]).powi(2);
+                energy += f64::from(*new).powi(2) - f64::from(*gone).powi(2);
             }
         }
         for (r, energy) in out.iter_mut().zip(energies) {
@@ -193,15 +263,15 @@ impl Window<'_> {
     }
 
     /// Greatest magnitude of the samples from `start` on.
-    fn peak(&self, start: isize) -> f64 {
+    fn peak(self, start: isize) -> f64 {
         f64::from(self.pairs(start).map(|(_, b)| lanes::peak(b)).fold(0.0, f32::max))
     }
 }
 
 /// The time of the greatest magnitude between two times, in seconds.
 fn extremum(sound: Sound<'_>, from: f64, to: f64) -> f64 {
-    let first = sound.low(from).max(0);
-    let last = sound.high(to).min(sound.len() as isize - 1);
+    let first = sound.clock.low(from).max(0);
+    let last = sound.clock.high(to).min(sound.clock.n_samples as isize - 1);
     if first > last {
         return 0.5 * (from + to);
     }
@@ -226,5 +296,5 @@ fn extremum(sound: Sound<'_>, from: f64, to: f64) -> f64 {
             |i: usize| parabola(sign * value(i - 1), sign * value(i), sign * value(i + 1)).0;
         i as f64 + if at_an_end { 0.0 } else { shift(i) }
     };
-    sound.time(position)
+    sound.clock.time(position)
 }

@@ -4,9 +4,13 @@
 //! (fewer at the ends), as in Boersma (1993), "Accurate short-term analysis of the
 //! fundamental frequency".
 //!
-//! Always holds: at a sample the interpolation gives the sample.
+//! Always holds: at a sample the interpolation gives the sample. Curves are symmetric around
+//! their middle, as correlations over lags are.
 
 use std::f64::consts::PI;
+
+#[cfg(not(feature = "portable"))]
+use multiversion::multiversion;
 
 /// Interpolation up to a given depth.
 pub(super) struct Sinc {
@@ -45,6 +49,11 @@ impl Sinc {
 
     /// Position and height of the interpolated maximum around the local maximum `y[peak]`.
     pub(super) fn maximum(&self, y: &[f64], peak: usize) -> (f64, f64) {
+        maximum(self, y, peak)
+    }
+
+    #[inline(always)]
+    fn find(&self, y: &[f64], peak: usize) -> (f64, f64) {
         if peak == 0 || peak + 1 >= y.len() {
             return (peak as f64, y[peak]);
         }
@@ -65,10 +74,11 @@ impl Sinc {
             guess = (guess + shift * NEAR).round();
         }
         let centre = peak as f64;
-        brent(|x| interpolate(y, x, self.depth), centre - 1.0, centre + 1.0)
+        brent(|x| between(y, x, self.depth), centre - 1.0, centre + 1.0)
     }
 
     /// The value of `y` at a whole number of steps.
+    #[inline(always)]
     fn at_step(&self, y: &[f64], step: f64) -> f64 {
         let left = (step / STEPS as f64).floor();
         let table = self.tables.get((step - left * STEPS as f64) as usize);
@@ -79,10 +89,16 @@ impl Sinc {
                 return dot(y, table);
             }
         }
-        interpolate(y, step / STEPS as f64, depth)
+        between(y, step / STEPS as f64, depth)
     }
 }
 
+#[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
+fn maximum(sinc: &Sinc, y: &[f64], peak: usize) -> (f64, f64) {
+    sinc.find(y, peak)
+}
+
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (b, b_rest) = b.as_chunks::<LANES>();
@@ -96,7 +112,13 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The value of `y` at position `x` between its samples.
+#[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
 pub(super) fn interpolate(y: &[f64], x: f64, depth: usize) -> f64 {
+    between(y, x, depth)
+}
+
+#[inline(always)]
+fn between(y: &[f64], x: f64, depth: usize) -> f64 {
     let last = y.len() - 1;
     if x <= 0.0 {
         return y[0];
@@ -115,37 +137,24 @@ pub(super) fn interpolate(y: &[f64], x: f64, depth: usize) -> f64 {
         1 => y[left] + fraction * (y[left + 1] - y[left]),
         2 => cubic(&y[left - 1..left + 3], fraction),
         _ => {
-            let (rest, chunks) = y[left + 1 - depth..=left].as_rchunks::<LANES>();
-            let backwards = |mut chunk: [f64; LANES]| {
-                chunk.reverse();
-                chunk
-            };
-            let before = chunks.iter().rev().copied().map(backwards);
-            let before = before.chain([padded(rest.iter().rev())]);
-            let (chunks, rest) = y[left + 1..=left + depth].as_chunks::<LANES>();
-            let after = chunks.iter().copied().chain([padded(rest.iter())]);
-            let sum = half(before, fraction, depth) + half(after, 1.0 - fraction, depth);
+            // Backwards from `left` is forwards in the mirror.
+            let mirrored = last - left;
+            let sum = half(&y[mirrored..mirrored + depth], fraction)
+                + half(&y[left + 1..=left + depth], 1.0 - fraction);
             sum * (PI * fraction).sin() / (2.0 * PI)
         }
     }
 }
 
-fn padded<'a>(rest: impl Iterator<Item = &'a f64>) -> [f64; LANES] {
-    let mut chunk = [0.0; LANES];
-    for (out, x) in chunk.iter_mut().zip(rest) {
-        *out = *x;
-    }
-    chunk
-}
-
 /// The windowed sum of alternating samples over their distances `first`, `first + 1`, ...:
 /// one side of the interpolation, but for the sine that all terms share.
-fn half(chunks: impl Iterator<Item = [f64; LANES]>, first: f64, depth: usize) -> f64 {
+#[inline(always)]
+fn half(samples: &[f64], first: f64) -> f64 {
     const HALF: usize = LANES / 2;
-    let reach = PI / (first + depth as f64);
+    let reach = PI / (first + samples.len() as f64);
     // cos((n + 1) r) = 2 cos(r) cos(n r) - cos((n - 1) r), and the same with LANES for 1.
-    let (sin, cos) = reach.sin_cos();
-    let (sin_first, cos_first) = (first * reach).sin_cos();
+    let (sin, cos) = sin_cos(reach);
+    let (sin_first, cos_first) = sin_cos(first * reach);
     let mut windows = [0.0; 2 * LANES];
     (windows[0], windows[1]) = (cos_first, cos_first * cos - sin_first * sin);
     for i in 2..2 * LANES {
@@ -156,7 +165,11 @@ fn half(chunks: impl Iterator<Item = [f64; LANES]>, first: f64, depth: usize) ->
     let turn = 2.0 * (0..3).fold(cos, |cos, _| 2.0 * cos * cos - 1.0);
     let mut distance: [f64; LANES] = std::array::from_fn(|lane| first + lane as f64);
     let mut sums = [0.0; HALF];
-    for chunk in chunks {
+    let (chunks, rest) = samples.as_chunks::<LANES>();
+    let mut last = [0.0; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    for i in 0..=chunks.len() {
+        let chunk = chunks.get(i).unwrap_or(&last);
         for lane in 0..HALF {
             // Two terms of the same sign over one division.
             let other = lane + HALF;
@@ -171,6 +184,19 @@ fn half(chunks: impl Iterator<Item = [f64; LANES]>, first: f64, depth: usize) ->
         }
     }
     sums[0] - sums[1] + sums[2] - sums[3]
+}
+
+/// Sine and cosine of an angle of at most a third of pi, by their series.
+#[inline(always)]
+fn sin_cos(x: f64) -> (f64, f64) {
+    let z = x * x;
+    let (mut sin, mut cos) = (1.0, 1.0);
+    for i in (1..9).rev() {
+        let n = f64::from(2 * i);
+        cos = 1.0 - z / (n * (n - 1.0)) * cos;
+        sin = 1.0 - z / (n * (n + 1.0)) * sin;
+    }
+    (x * sin, cos)
 }
 
 /// Samples to either side that [`Halfway`] looks at.
@@ -292,8 +318,9 @@ mod tests {
             radians in 0.05f64..1.5,
             depth in prop_oneof![Just(70usize), Just(700)],
         ) {
-            let y: Vec<f64> = (0..200).map(|i| ((f64::from(i) - top) * radians).cos()).collect();
-            let peak = top.round() as usize;
+            let lag = |i: i32| f64::from((i - 200).abs());
+            let y: Vec<f64> = (0..=400).map(|i| ((lag(i) - top) * radians).cos()).collect();
+            let (peak, top) = (200 + top.round() as usize, 200.0 + top);
             let sincs = [Sinc::new(depth), Sinc::tabulated(depth)];
             for (position, height) in sincs.map(|sinc| sinc.maximum(&y, peak)) {
                 prop_assert!((position - top).abs() < 1e-3, "{position} for {top}");
@@ -306,13 +333,22 @@ mod tests {
 
     #[test]
     fn samples_stay_and_ends_are_held() {
-        let y = [1.0, -2.0, 3.0, 5.0, 4.0];
+        let y = [1.0, -2.0, 3.0, -2.0, 1.0];
         for (i, &sample) in y.iter().enumerate() {
             assert_eq!(interpolate(&y, i as f64, 70), sample);
         }
         assert_eq!(interpolate(&y, -1.0, 70), 1.0);
-        assert_eq!(interpolate(&y, 9.0, 70), 4.0);
+        assert_eq!(interpolate(&y, 9.0, 70), 1.0);
         assert_eq!(interpolate(&y, 0.5, 70), -0.5);
+    }
+
+    #[test]
+    fn short_angles_have_the_right_sine() {
+        for i in 0..1000 {
+            let x = PI / 3.0 * f64::from(i) / 1000.0;
+            let ((sin, cos), expected) = (sin_cos(x), x.sin_cos());
+            assert!((sin - expected.0).abs() < 1e-15 && (cos - expected.1).abs() < 1e-15);
+        }
     }
 
     #[test]
