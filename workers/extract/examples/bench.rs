@@ -1,0 +1,54 @@
+//! Measures the extractor: `bench SPEC.json N_THREADS GIVEN,...`, with the files on standard
+//! input, one a line. Columns named as given are not computed; a spec of `-` only decodes,
+//! as symphonia does. Prints the seconds, those of audio, and the process' greatest memory.
+//! For tests/bench/extract.py.
+
+#[path = "../tests/common/decode.rs"]
+mod decode;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::File;
+use std::io::stdin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use voxage_contract::FeatureSpec;
+use voxage_extract::Extractor;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [spec, n_threads, given] = &args[..] else { return Err("what to measure?".into()) };
+    let spec: Option<FeatureSpec> =
+        if spec == "-" { None } else { Some(serde_json::from_str(spec)?) };
+    let given: BTreeMap<_, _> = given.split(',').map(|name| (name.to_owned(), 1.0)).collect();
+    let files = stdin().lines().collect::<Result<Vec<_>, _>>()?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut extractor = spec.as_ref().map(Extractor::new);
+        let mut audio_s = 0.0;
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match &mut extractor {
+                Some(extractor) => {
+                    let file = File::open(file).expect("it is there");
+                    let features = extractor.extract(file, &given).expect("it is sound");
+                    audio_s += features.audio.duration_s;
+                }
+                None => drop(decode::interleaved(std::fs::read(file).expect("it is there"))),
+            }
+        }
+        audio_s
+    };
+    let start = Instant::now();
+    let audio_s: f64 = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..n_threads.parse().unwrap_or(1)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no file stops it")).sum()
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak_kb: u64 = peak.unwrap_or_default().trim_end_matches("kB").trim().parse()?;
+    println!("{seconds} {audio_s} {peak_kb}");
+    Ok(())
+}
