@@ -108,11 +108,13 @@ def decoders(kind, voxage, decode, data, paths):
 
 def difference(raw, reference):
     """Where in `raw` the reference starts, and how far its samples are at most."""
-    middle = len(reference) // 2
+    middle, reach = len(reference) // 2, 4096
+    first = max(middle - reach, 0)
     piece = reference[middle : middle + 8192].astype(np.float64)
-    reach = 4096
-    around = raw[max(middle - reach, 0) : middle + len(piece) + reach].astype(np.float64)
-    at = int(np.argmax(np.correlate(around, piece))) - min(middle, reach)
+    around = raw[first : middle + len(piece) + reach].astype(np.float64)
+    energies = np.convolve(around**2, np.ones(len(piece)), "valid")
+    distances = energies - 2 * np.correlate(around, piece, "valid")
+    at = int(np.argmin(distances)) + first - middle
     ours, theirs = raw[max(at, 0) :], reference[max(-at, 0) :]
     n = min(len(ours), len(theirs))
     return at, np.abs(ours[:n] - theirs[:n]).max()

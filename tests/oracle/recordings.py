@@ -17,8 +17,9 @@ MANIFESTS = {
     "mixed_formats": "mixed_formats/recordings.csv",
 }
 
-# The oracles are no measure for these: e* are damaged, d12 holds NaN, which librosa refuses.
-NOT_COMPARED = ("e", "d12")
+# The oracles are no measure for these: e* are damaged, d08 is one sample, which soxr makes
+# something else of than of one sample after silence, d12 holds NaN, which librosa refuses.
+NOT_COMPARED = ("e", "d08", "d12")
 
 
 def recordings(data, every=None):

@@ -1,6 +1,7 @@
 //! Measures the extractor: `bench SPEC.json N_THREADS GIVEN,...`, with the files on standard
 //! input, one a line. Columns named as given are not computed; a spec of `-` only decodes,
-//! as symphonia does. Prints the seconds, those of audio, and the process' greatest memory.
+//! as symphonia does. Prints the seconds, those that the threads were on a processor, those
+//! of audio, and the process' greatest memory in kB.
 //! For tests/bench/extract.py.
 
 #[path = "../tests/common/decode.rs"]
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let given: BTreeMap<_, _> = given.split(',').map(|name| (name.to_owned(), 1.0)).collect();
     let files = stdin().lines().collect::<Result<Vec<_>, _>>()?;
     let next = AtomicUsize::new(0);
-    let work = || {
+    let work = || -> (f64, f64) {
         let mut extractor = spec.as_ref().map(Extractor::new);
         let mut audio_s = 0.0;
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -37,18 +38,26 @@ fn main() -> Result<(), Box<dyn Error>> {
                 None => drop(decode::interleaved(std::fs::read(file).expect("it is there"))),
             }
         }
-        audio_s
+        (audio_s, thread_cpu_s())
     };
     let start = Instant::now();
-    let audio_s: f64 = std::thread::scope(|scope| {
+    let (audio_s, cpu_s) = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..n_threads.parse().unwrap_or(1)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no file stops it")).sum()
+        let done = threads.into_iter().map(|thread| thread.join().expect("no file stops it"));
+        done.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     });
     let seconds = start.elapsed().as_secs_f64();
     let status = std::fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak_kb: u64 = peak.unwrap_or_default().trim_end_matches("kB").trim().parse()?;
-    println!("{seconds} {audio_s} {peak_kb}");
+    println!("{seconds} {cpu_s} {audio_s} {peak_kb}");
     Ok(())
+}
+
+/// Seconds that this thread was on a processor, as Linux counts them.
+fn thread_cpu_s() -> f64 {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = times.split(' ').next().and_then(|x| x.parse::<f64>().ok());
+    nanoseconds.unwrap_or(f64::NAN) / 1e9
 }

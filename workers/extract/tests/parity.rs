@@ -32,6 +32,9 @@ struct Expected {
     sha256: String,
     /// In the order of the columns.
     tabular: Vec<Option<f64>>,
+    /// Columns of which librosa is not sure itself: they change with its resampler's
+    /// rounding noise in digital silence, or with the silence before the first sample.
+    unsteady: Vec<String>,
     n_frames: usize,
     /// Of a spectrogram there are cells of every so many frames.
     frame_every: usize,
@@ -56,6 +59,9 @@ struct Bar {
 
 /// Bands that end below 10 kHz: those above see where the resamplers' pass bands end.
 const BELOW_10_KHZ: usize = 121;
+
+/// Relative error that an unsteady column may have.
+const UNSTEADY: f64 = 0.05;
 
 /// These are equal or not: a small difference means nothing.
 const COUNTS: [&str; 2] = ["num_pauses", "tempo"];
@@ -171,6 +177,9 @@ impl Tally {
                 (None, None) => 0.0,
                 _ => f64::INFINITY,
             };
+            if expected.unsteady.contains(name) && error <= UNSTEADY {
+                continue;
+            }
             let told = || format!("{} {name}: {found:?} is not {theirs:?}", expected.path);
             if let Some(count) = COUNTS.iter().position(|count| count == name) {
                 self.counts_off[count] += usize::from(error > 1e-9);
