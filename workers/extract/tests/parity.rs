@@ -162,13 +162,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn columns(
-        &mut self,
-        bar: &Bar,
-        names: &[String],
-        found: &[Option<f64>],
-        expected: &Expected,
-    ) {
+    fn columns(&mut self, bar: &Bar, names: &[String], found: &[Option<f64>], expected: &Expected) {
         self.n_recordings += 1;
         let n_off = self.off.len();
         for ((name, found), theirs) in names.iter().zip(found).zip(&expected.tabular) {
