@@ -97,7 +97,7 @@ fn at_the_features_rate_features_are_those_of_the_oracles() {
 /// name the rate too, the samples are written anew.
 fn at_the_features_rate(mut file: Vec<u8>) -> Vec<u8> {
     if file.starts_with(b"fLaC") {
-        let channels = vec![decode::interleaved(file).unwrap()];
+        let channels = vec![decode::interleaved(file).expect("it is sound FLAC")];
         let rate_hz = SAMPLE_RATE_HZ;
         return Recording { name: "", rate_hz, channels, coding: Coding::Float32 }.wav();
     }
@@ -109,13 +109,14 @@ fn at_the_features_rate(mut file: Vec<u8>) -> Vec<u8> {
 fn check(golden: &str, bar: &Bar, prepare: impl Fn(Vec<u8>) -> Vec<u8>) {
     let Some(data) = real_data() else { return };
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/golden", golden].iter().collect();
-    let golden: Golden = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let golden: Golden = serde_json::from_slice(&std::fs::read(path).expect("it is committed"))
+        .expect("the script wrote it");
     let mut spec = FeatureSpec::default();
     spec.mel.storage = MelStorage::F32;
     let mut extractor = Extractor::new(&spec);
     let mut tally = Tally::default();
     for expected in &golden.recordings {
-        let file = std::fs::read(data.join(&expected.path)).unwrap();
+        let file = std::fs::read(data.join(&expected.path)).expect("the data is whole");
         let sha256: String = Sha256::digest(&file).iter().map(|x| format!("{x:02x}")).collect();
         assert_eq!(sha256, expected.sha256, "{} is another file now", expected.path);
         let features = match extractor.extract(Cursor::new(prepare(file)), &Default::default()) {
@@ -128,7 +129,7 @@ fn check(golden: &str, bar: &Bar, prepare: impl Fn(Vec<u8>) -> Vec<u8>) {
             Err(reject) => panic!("{}: {reject:?}", expected.path),
         };
         let value = |column: &String| {
-            let at = spec.columns().position(|ours| ours.name == *column).unwrap();
+            let at = spec.columns().position(|ours| ours.name == *column).expect("we have it");
             features.tabular[at]
         };
         let found: Vec<_> = golden.columns.iter().map(value).collect();
