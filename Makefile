@@ -2,12 +2,15 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint clean
+.PHONY: help setup build demo test lint bench-extract clean
+
+data := $(or $(VOXAGE_DATA),../shared/data)
 
 help:
 	@echo "make demo                      the main job on a small synthetic data set"
 	@echo "make demo DATA=recordings.csv  the same on your own recordings"
 	@echo "make test                      everything that CI checks"
+	@echo "make bench-extract             the extractor's speed beside librosa's and Praat's"
 	@echo "make build                     voxage and voxage-trainer, optimised"
 
 setup:
@@ -30,6 +33,12 @@ lint:
 test: lint
 	cargo build --locked --workspace --bins
 	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) cargo nextest run --locked --workspace --no-fail-fast
+
+# On the recordings in VOXAGE_DATA; close everything else first.
+bench-extract: setup
+	cargo build --release --locked -p voxage-extract --example bench
+	@$$(deploy/venv tests/bench/requirements.txt) tests/bench/extract.py \
+	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/bench "$(data)"
 
 clean:
 	rm -rf work

@@ -9,3 +9,9 @@ trap 'rm -rf "$wavs"' EXIT
 cargo run --quiet -p voxage-extract --example golden_wavs -- "$wavs"
 "$python" tests/oracle/golden.py "$wavs" workers/extract/tests/golden/oracle.json
 "$python" tests/oracle/formats.py "$wavs" workers/extract/tests/formats
+data=${VOXAGE_DATA:-../shared/data}
+if [ -d "$data" ]; then
+  "$python" tests/oracle/golden_real.py "$data" workers/extract/tests/golden
+else
+  echo "no real recordings at $data: their golden features stay as they are" >&2
+fi

@@ -2,6 +2,7 @@
 
 import warnings
 
+import av
 import librosa
 import numpy as np
 import parselmouth
@@ -13,14 +14,26 @@ RATE_HZ = 22050
 warnings.filterwarnings("ignore")
 
 
+def decoded(path):
+    """The channels as libsndfile decodes them, and FFmpeg what it does not read."""
+    try:
+        channels, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        return channels.T, rate_hz
+    except soundfile.LibsndfileError:
+        with av.open(str(path)) as container:
+            to_float = av.AudioResampler(format="fltp")
+            frames = [f for frame in container.decode(audio=0) for f in to_float.resample(frame)]
+        return np.concatenate([frame.to_ndarray() for frame in frames], axis=1), frames[0].rate
+
+
 def samples_of(path):
     """What librosa.load gives, and the sound that Praat sees."""
-    channels, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = librosa.resample(librosa.to_mono(channels.T), orig_sr=rate_hz, target_sr=RATE_HZ)
+    channels, rate_hz = decoded(path)
+    mono = librosa.resample(librosa.to_mono(channels), orig_sr=rate_hz, target_sr=RATE_HZ)
     try:
         sound = parselmouth.Sound(str(path))
     except parselmouth.PraatError:
-        sound = parselmouth.Sound(channels.T.astype(np.float64), sampling_frequency=rate_hz)
+        sound = parselmouth.Sound(channels.astype(np.float64), sampling_frequency=rate_hz)
     return mono, sound
 
 

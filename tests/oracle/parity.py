@@ -1,10 +1,10 @@
-"""How far the extractor is from librosa and Praat on any recordings, as Markdown tables.
+"""How far the extractor is from librosa and Praat on the real recordings, as Markdown.
 
     PYTHON=$(deploy/venv tests/oracle/requirements.txt)
-    $PYTHON tests/oracle/parity.py VOXAGE FILE...
+    $PYTHON tests/oracle/parity.py VOXAGE DECODE DATA
 
-VOXAGE is the built command. With the option --22050 every file is first rewritten as
-16-bit WAV at the features' own rate, so that neither decoders nor resamplers take part.
+VOXAGE is the built command, DECODE the extractor's example `decode`, DATA the folder with
+the recordings. docs/parity.md says what the tables mean.
 """
 
 import json
@@ -13,64 +13,170 @@ import subprocess
 import sys
 import tempfile
 
-import librosa
 import numpy as np
 import soundfile
 
-from oracle import RATE_HZ, compat, log_mel, samples_of
+from oracle import compat, decoded, log_mel, samples_of
+from recordings import at_own_rate, coding, own_rate_recordings, recordings, set_of
 
-# Of cells that differ by more than this the table gives the part, in dB.
-FAR_DB = (0.01, 0.05)
-# Bands above are shaped by how resamplers end their pass band: 10 kHz.
-BANDS_BELOW_10_KHZ = 121
+# Not Praat's: it decodes MP3 itself and keeps what the encoder put around the recording.
+FROM_SAMPLES = ("mean_pitch", "max_pitch", "min_pitch", "energy", "zcr_mean")
+FROM_SAMPLES += ("spectral_centroid_mean", "tempo", "num_pauses", "silence_duration")
+# These are equal or they are not; a small difference means nothing.
+COUNTS = ("num_pauses", "tempo")
+# Mel bands by what the ends of the resamplers' pass bands do to them: those below 10 kHz,
+# those that reach into the transition, and the last two.
+GROUPS = {"0–120": slice(0, 121), "121–124": slice(121, 125), "125": slice(125, 126)}
+GROUPS |= {"126": slice(126, 127), "127": slice(127, 128)}
 
 
-def main(args):
-    own_rate = "--22050" in args
-    voxage, *files = [arg for arg in args if arg != "--22050"]
+def main(voxage, decode, data):
+    data = pathlib.Path(data)
+    paths = recordings(data)
+    codings = {path: coding(data / path) for path in paths}
+    lossy = [path for path in paths if codings[path] != "lossless"]
+    as_it_is = lambda path: (data / path).read_bytes()
+    at_rate = lambda path: at_own_rate(data / path)
     with tempfile.TemporaryDirectory() as folder:
-        if own_rate:
-            files = [rewritten(path, folder, i) for i, path in enumerate(files)]
-        command = [voxage, "extract", "--json", "--mel-npy", folder, *files]
-        found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-        errors, far, cells, n, unread = {}, np.zeros(len(FAR_DB)), 0, 0, []
-        for path, ours in zip(files, found["recordings"]):
-            try:
-                mono, sound = samples_of(path)
-                theirs = compat(mono, sound)
-            except Exception as error:
-                unread.append(f"{path}: {error}")
-                continue
-            if ours["status"] == "rejected":
-                unread.append(f"{path}: {ours['message']}")
-                continue
-            n += 1
-            for name, value in theirs.items():
-                errors.setdefault(name, []).append((relative(ours["tabular"][name], value), path))
-            mel = np.load(f"{folder}/{pathlib.Path(path).stem}.npy")[:, :BANDS_BELOW_10_KHZ]
-            difference = np.abs(mel - log_mel(mono)[:, :BANDS_BELOW_10_KHZ])
-            far += [(difference > db).sum() for db in FAR_DB]
-            cells += difference.size
-    print(f"{n} recordings\n\n| column | median | 99 % | largest | within 1e-4 | within 1e-3 | farthest |")
-    print("|---|---|---|---|---|---|---|")
-    for name, of_column in errors.items():
-        sizes = np.array([size for size, _ in of_column])
-        shares = [f"{np.mean(sizes <= limit):.1%}" for limit in (1e-4, 1e-3)]
-        numbers = [f"{x:.1e}" for x in (np.median(sizes), np.quantile(sizes, 0.99), sizes.max())]
-        farthest = pathlib.Path(max(of_column)[1]).name
-        print("|", " | ".join([name, *numbers, *shares, farthest]), "|")
-    for db, share in zip(FAR_DB, far / max(cells, 1)):
-        print(f"\nmel cells below 10 kHz farther than {db} dB: {share:.4%}")
-    for reason in unread:
-        print(f"\nnot compared: {reason}")
+        voxage = Voxage(voxage, pathlib.Path(folder))
+        beside_oracle("Lossless, at the features' own rate", 1e-4, voxage, own_rate_recordings(data), at_rate)
+        lossless = [path for path in paths if codings[path] == "lossless"]
+        beside_oracle("Lossless, as they are", 1e-3, voxage, lossless, as_it_is)
+        beside_oracle("Lossy, as they are", 1e-3, voxage, lossy, as_it_is)
+        for kind in sorted(set(codings[path] for path in lossy)):
+            decoders(kind, voxage, decode, data, [path for path in lossy if codings[path] == kind])
 
 
-def rewritten(path, folder, i):
-    channels, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    channels = librosa.resample(channels.T, orig_sr=rate_hz, target_sr=RATE_HZ)
-    out = f"{folder}/{i}_{pathlib.Path(path).stem}.wav"
-    soundfile.write(out, channels.T.clip(-1, 1), RATE_HZ, subtype="PCM_16")
-    return out
+class Voxage:
+    """The built command, with a folder to work in."""
+
+    def __init__(self, command, folder):
+        self.command, self.folder = command, folder
+
+    def extract(self, files):
+        """Of each of these bytes the file, what voxage says of it, and the spectrogram."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            folder = pathlib.Path(folder)
+            paths = [folder / f"{i}.audio" for i in range(len(files))]
+            for path, file in zip(paths, files):
+                path.write_bytes(file)
+            command = [self.command, "extract", "--json", "--mel-npy", folder, *paths]
+            answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            for path, found in zip(paths, answer["recordings"]):
+                is_read = found["status"] != "rejected"
+                yield path, found, np.load(path.with_suffix(".npy")) if is_read else None
+
+
+def beside_oracle(title, bar, voxage, paths, bytes_of):
+    table = Table(bar)
+    for path, (file, ours, mel) in zip(paths, voxage.extract([bytes_of(path) for path in paths])):
+        if mel is None:
+            table.unread.append(path)
+        else:
+            mono, sound = samples_of(file)
+            table.add(path, ours["tabular"], compat(mono, sound), mel, log_mel(mono))
+    print(f"\n## {title}\n")
+    table.print()
+
+
+def decoders(kind, voxage, decode, data, paths):
+    """Ours of the file beside ours of what the reference decoder makes of it."""
+    table, samples, lengths = Table(1e-3), [], []
+    wav = voxage.folder / "decoded.wav"
+    of_files = voxage.extract([(data / path).read_bytes() for path in paths])
+    for path, (_, ours, mel) in zip(paths, of_files):
+        if mel is None:
+            table.unread.append(path)
+            continue
+        channels, rate_hz = decoded(data / path)
+        soundfile.write(wav, channels.T, rate_hz, format="WAV", subtype="FLOAT")
+        [(_, theirs, their_mel)] = voxage.extract([wav.read_bytes()])
+        columns = {name: theirs["tabular"][name] for name in FROM_SAMPLES}
+        table.add(path, ours["tabular"], columns, mel, their_mel)
+        lengths.append(round(ours["duration_s"] * rate_hz) - channels.shape[1])
+        found = subprocess.run([decode, data / path], stdout=subprocess.PIPE, check=True).stdout
+        raw = np.frombuffer(found, np.float32).reshape(-1, len(channels))[:, 0]
+        samples.append(difference(raw, channels[0]))
+    print(f"\n## The decoder's part: {kind}\n")
+    table.print()
+    if lengths:
+        print(f"\nSamples more than the reference has: {counted(lengths)}.")
+        print(f"Samples before the reference's first one, untrimmed: {counted(at for at, _ in samples)}.")
+        sizes = np.array([size for _, size in samples])
+        print(f"Largest difference of a sample: median {np.median(sizes):.1e}, largest {sizes.max():.1e}.")
+
+
+def difference(raw, reference):
+    """Where in `raw` the reference starts, and how far its samples are at most."""
+    middle, reach = len(reference) // 2, 4096
+    first = max(middle - reach, 0)
+    piece = reference[middle : middle + 8192].astype(np.float64)
+    around = raw[first : middle + len(piece) + reach].astype(np.float64)
+    energies = np.convolve(around**2, np.ones(len(piece)), "valid")
+    distances = energies - 2 * np.correlate(around, piece, "valid")
+    at = int(np.argmin(distances)) + first - middle
+    ours, theirs = raw[max(at, 0) :], reference[max(-at, 0) :]
+    n = min(len(ours), len(theirs))
+    return at, np.abs(ours[:n] - theirs[:n]).max()
+
+
+def counted(numbers):
+    values, counts = np.unique(list(numbers), return_counts=True)
+    return ", ".join(f"{value} ({count}×)" for value, count in zip(values, counts))
+
+
+class Table:
+    """Differences over recordings."""
+
+    def __init__(self, bar):
+        self.bar = bar
+        self.paths, self.unread, self.n_frames_differ = [], [], []
+        self.errors = {}
+        self.cells = {group: [] for group in GROUPS}
+
+    def add(self, path, ours, theirs, mel, their_mel):
+        self.paths.append(path)
+        for name, value in theirs.items():
+            self.errors.setdefault(name, []).append(relative(ours[name], value))
+        if len(mel) != len(their_mel):
+            self.n_frames_differ.append(path)
+        n = min(len(mel), len(their_mel))
+        for group, bands in GROUPS.items():
+            self.cells[group].append(np.abs(mel[:n, bands] - their_mel[:n, bands]).ravel())
+
+    def print(self):
+        sets = dict.fromkeys(set_of(path) for path in self.paths)
+        counts = [f"{sum(set_of(path) == name for path in self.paths)} {name}" for name in sets]
+        print(f"{len(self.paths)} recordings: {', '.join(counts)}.")
+        for what, paths in (("Not read by voxage", self.unread), ("Another number of frames", self.n_frames_differ)):
+            if paths:
+                print(f"{what}: {', '.join(paths)}.")
+        if not self.paths:
+            return
+        errors = {name: np.array(sizes) for name, sizes in self.errors.items()}
+        print(f"\n| column | median | 99 % | largest | within {self.bar:.0e} | over 1 % | farthest |")
+        print("|---|---|---|---|---|---|---|")
+        for name, sizes in errors.items():
+            numbers = [f"{x:.1e}" for x in (np.median(sizes), np.quantile(sizes, 0.99, method="lower"), sizes.max())]
+            shares = [f"{np.mean(sizes <= self.bar):.1%}", str(np.sum(sizes > 0.01))]
+            farthest = pathlib.Path(self.paths[sizes.argmax()]).name if sizes.max() > 0 else ""
+            print("|", " | ".join([name, *numbers, *shares, farthest]), "|")
+        within = np.all([sizes <= self.bar for name, sizes in errors.items() if name not in COUNTS], axis=0)
+        print(f"\nAll columns but the counts within {self.bar:.0e}: {within.mean():.2%} of the recordings.")
+        for name in COUNTS:
+            print(f"{name} equal: {np.mean(errors[name] < 1e-9):.2%}.")
+        for i, path in enumerate(self.paths):
+            far = [f"{name} {sizes[i]:.1e}" for name, sizes in errors.items() if sizes[i] > self.bar]
+            if far:
+                print(f"- {path}: {', '.join(far)}")
+        print("\n| mel bands | cells | median dB | 99 % | 99.9 % | largest | within 0.01 dB | within 0.05 dB |")
+        print("|---|---|---|---|---|---|---|---|")
+        groups = {group: np.concatenate(cells) for group, cells in self.cells.items()}
+        groups = {"all": np.concatenate(list(groups.values()))} | groups
+        for group, cells in groups.items():
+            numbers = [f"{x:.1e}" for x in (*np.quantile(cells, (0.5, 0.99, 0.999)), cells.max())]
+            shares = [f"{np.mean(cells <= db):.2%}" for db in (0.01, 0.05)]
+            print("|", " | ".join([group, str(len(cells)), *numbers, *shares]), "|")
 
 
 def relative(ours, theirs):
@@ -79,4 +185,4 @@ def relative(ours, theirs):
     return abs(ours - theirs) / max(abs(theirs), 1e-300) if ours != theirs else 0.0
 
 
-main(sys.argv[1:])
+main(*sys.argv[1:])
