@@ -6,6 +6,7 @@
 
 mod columns;
 mod decode;
+mod embedding;
 mod extractor;
 mod fft;
 mod lanes;
@@ -20,4 +21,5 @@ pub mod synth;
 mod tempo;
 
 pub use decode::probe;
+pub use embedding::{Encoder, N_EMBEDDING, Weights, WeightsError};
 pub use extractor::Extractor;

@@ -26,7 +26,7 @@ struct Band {
 }
 
 /// Slaney's mel scale: linear below 1 kHz, logarithmic above.
-fn mel_to_hz(mel: f64) -> f64 {
+pub(crate) fn mel_to_hz(mel: f64) -> f64 {
     const LINEAR_HZ: f64 = 200.0 / 3.0;
     const BREAK_MEL: f64 = 1000.0 / LINEAR_HZ;
     if mel < BREAK_MEL {
@@ -36,7 +36,7 @@ fn mel_to_hz(mel: f64) -> f64 {
     }
 }
 
-fn hz_to_mel(hz: f64) -> f64 {
+pub(crate) fn hz_to_mel(hz: f64) -> f64 {
     if hz < 1000.0 { hz * 3.0 / 200.0 } else { 15.0 + (hz / 1000.0).ln() * 27.0 / 6.4f64.ln() }
 }
 

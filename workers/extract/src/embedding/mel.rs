@@ -1,0 +1,136 @@
+//! The encoder's mel spectrogram, taken from samples as they come.
+//!
+//! Definition: `librosa.feature.melspectrogram(sr=16000, n_fft=400, hop_length=160,
+//! n_mels=40)`: power, not levels in dB; frames centred, zeros beyond the ends, periodic Hann
+//! window, Slaney's scale and norm.
+//!
+//! Always holds: frames do not depend on how samples are cut into blocks.
+//! It does not know how loud the recording is meant to be.
+
+use super::lstm::BANDS;
+use crate::fft::RealFft;
+use crate::mel::{hz_to_mel, mel_to_hz};
+use crate::spectrum::hann;
+
+/// Rate of the samples, in Hz.
+pub(super) const RATE_HZ: usize = 16_000;
+
+/// Length of a frame, in samples.
+const N_FFT: usize = 400;
+
+/// Distance between two frames, in samples.
+pub(super) const HOP: usize = 160;
+
+/// Samples that are taken in at a time.
+const BLOCK: usize = 4096;
+
+/// A spectrogram in the making.
+pub(super) struct Mel {
+    window: Vec<f32>,
+    bands: Vec<Band>,
+    fft: RealFft<f32>,
+    /// Samples that frames are still to be made of, zeros before the first included.
+    pending: Vec<f32>,
+}
+
+struct Band {
+    first_bin: usize,
+    weights: Vec<f32>,
+}
+
+impl Mel {
+    pub(super) fn new() -> Self {
+        Self {
+            window: hann(N_FFT).into_iter().map(|x| x as f32).collect(),
+            bands: bands(),
+            fft: RealFft::new(N_FFT),
+            pending: vec![0.0; N_FFT / 2],
+        }
+    }
+
+    /// Adds to `frames` those that the samples complete.
+    pub(super) fn push(&mut self, samples: &[f32], frames: &mut Vec<[f32; BANDS]>) {
+        for block in samples.chunks(BLOCK) {
+            self.pending.extend_from_slice(block);
+            let mut start = 0;
+            while start + N_FFT <= self.pending.len() {
+                frames.push(self.frame(start));
+                start += HOP;
+            }
+            self.pending.drain(..start);
+        }
+    }
+
+    /// Adds the last frames, those that reach beyond the end, and is as new.
+    pub(super) fn finish(&mut self, frames: &mut Vec<[f32; BANDS]>) {
+        self.push(&[0.0; N_FFT / 2], frames);
+        self.pending.clear();
+        self.pending.resize(N_FFT / 2, 0.0);
+    }
+
+    fn frame(&mut self, start: usize) -> [f32; BANDS] {
+        let samples = &self.pending[start..];
+        let windowed = samples.iter().zip(&self.window).map(|(x, window)| x * window);
+        for (out, x) in self.fft.signal.iter_mut().zip(windowed) {
+            *out = x;
+        }
+        self.fft.forward();
+        std::array::from_fn(|i| {
+            let Band { first_bin, weights } = &self.bands[i];
+            let bins = &self.fft.spectrum[*first_bin..];
+            weights.iter().zip(bins).map(|(weight, bin)| weight * bin.norm_sqr()).sum()
+        })
+    }
+}
+
+/// The mel filters: triangles of unit area over frequency in Hz.
+fn bands() -> Vec<Band> {
+    let (nyquist_hz, n_bins) = (RATE_HZ as f64 / 2.0, N_FFT / 2 + 1);
+    let edge_hz = |i: usize| mel_to_hz(hz_to_mel(nyquist_hz) * i as f64 / (BANDS + 1) as f64);
+    let bands = (0..BANDS).map(|band| {
+        let [low, centre, high] = [0, 1, 2].map(|i| edge_hz(band + i));
+        let weight = |bin: usize| {
+            let hz = (bin * RATE_HZ) as f64 / N_FFT as f64;
+            let triangle = ((hz - low) / (centre - low)).min((high - hz) / (high - centre));
+            (triangle.max(0.0) * 2.0 / (high - low)) as f32
+        };
+        let first_bin = (0..n_bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
+        let weights = (first_bin..n_bins).map(weight).take_while(|&w| w > 0.0).collect();
+        Band { first_bin, weights }
+    });
+    bands.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(blocks: &[&[f32]]) -> Vec<[f32; BANDS]> {
+        let (mut mel, mut frames) = (Mel::new(), Vec::new());
+        for block in blocks {
+            mel.push(block, &mut frames);
+        }
+        mel.finish(&mut frames);
+        frames
+    }
+
+    #[test]
+    fn blocks_do_not_show() {
+        let samples: Vec<f32> = (0..9_999).map(|i| (i as f32 * 0.3).sin()).collect();
+        let whole = frames(&[&samples]);
+        assert_eq!(whole.len(), 1 + samples.len() / HOP);
+        let (head, rest) = samples.split_at(17);
+        let (middle, tail) = rest.split_at(5_000);
+        assert_eq!(frames(&[head, &[], middle, tail]), whole);
+    }
+
+    #[test]
+    fn a_tone_is_in_its_band() {
+        let turn = std::f32::consts::TAU * 1000.0 / RATE_HZ as f32;
+        let samples: Vec<f32> = (0..4_000).map(|i| (i as f32 * turn).sin()).collect();
+        let frame = frames(&[&samples])[12];
+        let loudest = (0..BANDS).max_by(|&a, &b| frame[a].total_cmp(&frame[b])).unwrap();
+        // 1000 Hz is mel 15 of 45.2, a 41st of which is a step.
+        assert_eq!(loudest, 13);
+    }
+}
