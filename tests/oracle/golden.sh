@@ -9,3 +9,5 @@ trap 'rm -rf "$wavs"' EXIT
 cargo run --quiet -p voxage-extract --example golden_wavs -- "$wavs"
 "$python" tests/oracle/golden.py "$wavs" workers/extract/tests/golden/oracle.json
 "$python" tests/oracle/formats.py "$wavs" workers/extract/tests/formats
+python=$(deploy/venv tests/oracle/embedding.txt)
+"$python" tests/oracle/embedding.py "$(deploy/weights)" "$wavs" workers/extract/tests/golden/embedding.json

@@ -119,9 +119,9 @@ fn any_processor_gives_the_same_but_for_rounding() {
             tile::step(matrix, gates, place, &before, cells, after)
         });
     let portable = run(
-        &|gates| project_in::<4, 3, false, UNITS>(upper, bias, &input, gates),
+        &|gates| project_in::<4, 2, false, UNITS>(upper, bias, &input, gates),
         &|gates, cells, after| {
-            step_in::<4, 3, false>(matrix, gates, place, &before, cells, after);
+            step_in::<4, 2, false>(matrix, gates, place, &before, cells, after);
         },
     );
     let of_eight = run(

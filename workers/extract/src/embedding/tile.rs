@@ -52,7 +52,7 @@ pub(super) fn project<const K: usize>(
     match_target! {
         "x86_64+avx512f" => project_in::<16, 6, true, K>(matrix, bias, rows, gates),
         "x86_64+fma" => project_in::<8, 3, true, K>(matrix, bias, rows, gates),
-        _ => project_in::<4, 3, false, K>(matrix, bias, rows, gates),
+        _ => project_in::<4, 2, false, K>(matrix, bias, rows, gates),
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn step(
     match_target! {
         "x86_64+avx512f" => step_in::<16, 6, true>(matrix, gates, place, before, cells, after),
         "x86_64+fma" => step_in::<8, 3, true>(matrix, gates, place, before, cells, after),
-        _ => step_in::<4, 3, false>(matrix, gates, place, before, cells, after),
+        _ => step_in::<4, 2, false>(matrix, gates, place, before, cells, after),
     }
 }
 
@@ -202,7 +202,7 @@ impl<const L: usize, const FUSED: bool> Kernel for Step<'_, L, FUSED> {
 
 #[inline(always)]
 fn lanes_of<const L: usize>(quad: &Quad, part: usize) -> [[f32; L]; GATES] {
-    quad.0.map(|gate| gate.as_chunks::<L>().0[part])
+    std::array::from_fn(|gate| quad.0[gate].as_chunks().0[part])
 }
 
 /// Adds to each row's sums its product with the panel.
@@ -217,12 +217,14 @@ fn accumulate<const L: usize, const M: usize, const FUSED: bool, const K: usize>
     // A copy of its own stays in registers.
     let mut own = *sums;
     for (k, column) in panel.iter().enumerate() {
-        let weights: [[f32; L]; GATES] = lanes_of(column, part);
-        for (own, row) in own.iter_mut().zip(rows) {
-            let x = row[k];
-            for (own, weights) in own.iter_mut().zip(&weights) {
+        let x: [f32; M] = std::array::from_fn(|m| rows[m][k]);
+        // Gate by gate: of 16 registers, sums and numbers of three rows leave one for weights.
+        for gate in 0..GATES {
+            let weights: &[f32; L] = &column.0[gate].as_chunks().0[part];
+            for m in 0..M {
                 for lane in 0..L {
-                    own[lane] = multiply_add::<FUSED>(x, weights[lane], own[lane]);
+                    let sum = &mut own[m][gate][lane];
+                    *sum = multiply_add::<FUSED>(x[m], weights[lane], *sum);
                 }
             }
         }
