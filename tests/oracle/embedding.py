@@ -79,10 +79,10 @@ def main(weights, wav_dir, out):
         mel = mel_of(raised(samples))
         golden["voices"][path.stem.removeprefix("voice_speaker_")] = {
             "mel_every": EVERY,
-            "mel": [listed(frame, 6) for frame in mel[::EVERY]],
+            "mel": listed(mel[::EVERY], 6),
             "embedding": listed(encoder.embed(windows_of(mel)), 8),
         }
-    lines = json.dumps(golden, separators=(",", ":")).replace("],[", "],\n[")
+    lines = json.dumps(golden, separators=(",", ":")).replace("],", "],\n")
     pathlib.Path(out).write_text(lines + "\n")
 
 

@@ -34,7 +34,11 @@ fn embeddings_are_those_of_pytorch() {
         let cosine: f32 = found.iter().zip(expected).map(|(a, b)| a * b).sum();
         let pairs = found.iter().zip(expected);
         let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        eprintln!("{}: 1 - cosine {:e}, greatest difference {difference:e}", voice.name, 1.0 - cosine);
+        eprintln!(
+            "{}: 1 - cosine {:e}, greatest difference {difference:e}",
+            voice.name,
+            1.0 - cosine
+        );
         assert!(cosine > 0.999_99, "{}: {cosine}", voice.name);
         assert!(difference < 1e-4, "{}: {difference}", voice.name);
     }

@@ -103,7 +103,39 @@ fn bands() -> Vec<Band> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use voxage_contract::Gender;
+
     use super::*;
+    use crate::synth::Speaker;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        voices: BTreeMap<String, Voice>,
+    }
+
+    /// A spectrogram that the oracle gave: every so many frames.
+    #[derive(Deserialize)]
+    struct Voice {
+        mel_every: usize,
+        mel: Vec<f32>,
+    }
+
+    #[test]
+    fn spectrograms_are_those_of_librosa() {
+        let golden = include_str!("../../tests/golden/embedding.json");
+        let Golden { voices } = serde_json::from_str(golden).unwrap();
+        let voice = &voices["long"];
+        let samples = Speaker::new(11, 33.0, Gender::Male).utter(0, 7.3, RATE_HZ as u32);
+        let found: Vec<_> = frames(&[&samples]).into_iter().step_by(voice.mel_every).collect();
+        assert_eq!(found.as_flattened().len(), voice.mel.len());
+        let greatest = voice.mel.iter().copied().fold(0.0, f32::max);
+        for (a, b) in found.as_flattened().iter().zip(&voice.mel) {
+            assert!((a - b).abs() < 1e-5 * b + 1e-7 * greatest, "{a} {b}");
+        }
+    }
 
     fn frames(blocks: &[&[f32]]) -> Vec<[f32; BANDS]> {
         let (mut mel, mut frames) = (Mel::new(), Vec::new());

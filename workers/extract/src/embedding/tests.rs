@@ -1,5 +1,7 @@
 //! The network against its equations in double precision and against PyTorch.
 
+use serde::Deserialize;
+
 use super::tile::{Place, Quad, project_in, step_in};
 use super::weights::N_LSTM;
 use super::*;
@@ -134,5 +136,46 @@ fn any_processor_gives_the_same_but_for_rounding() {
         for (a, b) in dispatched.as_flattened().iter().zip(other.as_flattened()) {
             assert!((a - b).abs() < 1e-5, "{name}: {a} {b}");
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    /// The hidden states that made-up windows end with.
+    hidden: Vec<Vec<f64>>,
+}
+
+#[test]
+fn the_network_is_that_of_pytorch() {
+    let path = Weights::path();
+    if !path.exists() {
+        eprintln!("SKIPPED: no weights at {}; run deploy/weights", path.display());
+        return;
+    }
+    let golden = include_str!("../../tests/golden/embedding.json");
+    let Golden { hidden } = serde_json::from_str(golden).unwrap();
+    let made_up = |n: usize| ((n * 7919 + n * n % 10_007 * 31) % 1009) as f32 / 1009.0;
+    let windows: Vec<Window> = (0..hidden.len() * WINDOW)
+        .map(|frame| std::array::from_fn(|band| made_up(frame * BANDS + band)))
+        .collect::<Vec<_>>()
+        .as_chunks()
+        .0
+        .to_vec();
+    let weights = Weights::load(&path).unwrap();
+    let mut lstm = Lstm::default();
+    let found = lstm.run(&weights.layers, &windows.iter().collect::<Vec<_>>(), 1.0);
+    for (found, expected) in found.iter().zip(&hidden) {
+        let error = greatest_difference(found, expected);
+        eprintln!("greatest difference {error:e}");
+        assert!(error < 1e-4, "{error}");
+    }
+}
+
+#[test]
+fn another_file_is_not_taken_for_the_weights() {
+    let message = |path: &str| Weights::load(path.as_ref()).err().unwrap().to_string();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for message in [message(path), message("/nowhere/pretrained.pt")] {
+        assert!(message.contains("deploy/weights"), "{message}");
     }
 }

@@ -108,7 +108,8 @@ pub fn fixture_voice(rate_hz: u32) -> Vec<f32> {
 /// included; some; and some below the level that voices are raised to.
 pub fn embedding_voices() -> [Recording; 3] {
     use Gender::{Female, Male};
-    let voices = [("short", 0.9, Female, 1.0), ("long", 7.3, Male, 1.0), ("quiet", 3.1, Male, 0.01)];
+    let voices =
+        [("short", 0.9, Female, 1.0), ("long", 7.3, Male, 1.0), ("quiet", 3.1, Male, 0.01)];
     voices.map(|(name, seconds, gender, gain)| {
         let voice = Speaker::new(11, 33.0, gender).utter(0, seconds, 16_000);
         let channels = vec![voice.iter().map(|x| gain * x).collect()];
