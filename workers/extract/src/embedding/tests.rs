@@ -118,7 +118,7 @@ fn any_processor_gives_the_same_but_for_rounding() {
     let upper = &layers.upper[0];
     let dispatched =
         run(&|gates| tile::project(upper, bias, &input, gates), &|gates, cells, after| {
-            tile::step(matrix, gates, place, &before, cells, after)
+            tile::step(matrix, gates, place, &before, cells, after);
         });
     let portable = run(
         &|gates| project_in::<4, 2, false, UNITS>(upper, bias, &input, gates),

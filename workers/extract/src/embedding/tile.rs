@@ -219,12 +219,12 @@ fn accumulate<const L: usize, const M: usize, const FUSED: bool, const K: usize>
     for (k, column) in panel.iter().enumerate() {
         let x: [f32; M] = std::array::from_fn(|m| rows[m][k]);
         // Gate by gate: of 16 registers, sums and numbers of three rows leave one for weights.
-        for gate in 0..GATES {
-            let weights: &[f32; L] = &column.0[gate].as_chunks().0[part];
-            for m in 0..M {
+        for (gate, weights) in column.0.iter().enumerate() {
+            let weights: &[f32; L] = &weights.as_chunks().0[part];
+            for (own, x) in own.iter_mut().zip(x) {
+                let sums = &mut own[gate];
                 for lane in 0..L {
-                    let sum = &mut own[m][gate][lane];
-                    *sum = multiply_add::<FUSED>(x[m], weights[lane], *sum);
+                    sums[lane] = multiply_add::<FUSED>(x, weights[lane], sums[lane]);
                 }
             }
         }
