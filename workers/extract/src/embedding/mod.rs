@@ -73,14 +73,16 @@ impl Encoder {
     /// The embedding of what was pushed, of norm 1; none where that was nothing, or not
     /// finite. The next recording may follow.
     pub fn finish(&mut self) -> Option<[f32; N_EMBEDDING]> {
+        if self.n_samples == 0 {
+            return None;
+        }
         let missing = (WINDOW * HOP).saturating_sub(self.n_samples);
         self.mel.push(&vec![0.0; missing], &mut self.frames);
         self.mel.finish(&mut self.frames);
-        let power = self.energy / self.n_samples as f64;
-        let sum = (self.n_samples > 0).then(|| self.sum_over_windows(gain(power)));
+        let sum = self.sum_over_windows(gain(self.energy / self.n_samples as f64));
         self.frames.clear();
         (self.n_samples, self.energy) = (0, 0.0);
-        unit(&sum?)
+        unit(&sum)
     }
 
     /// The sum of the windows' embeddings, of the spectrogram scaled by `gain`.
