@@ -32,7 +32,8 @@ lint:
 
 test: lint
 	cargo build --locked --workspace --bins
-	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) cargo nextest run --locked --workspace --no-fail-fast
+	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) VOXAGE_WEIGHTS=$$(deploy/weights) \
+	  cargo nextest run --locked --workspace --no-fail-fast
 
 # On the recordings in VOXAGE_DATA; close everything else first.
 bench-extract: setup

@@ -15,3 +15,5 @@ if [ -d "$data" ]; then
 else
   echo "no real recordings at $data: their golden features stay as they are" >&2
 fi
+python=$(deploy/venv tests/oracle/embedding.txt)
+"$python" tests/oracle/embedding.py "$(deploy/weights)" "$wavs" workers/extract/tests/golden/embedding.json

@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files = stdin().lines().collect::<Result<Vec<_>, _>>()?;
     let next = AtomicUsize::new(0);
     let work = || -> (f64, f64) {
-        let mut extractor = spec.as_ref().map(Extractor::new);
+        let mut extractor =
+            spec.as_ref().map(|spec| Extractor::new(spec).expect("weights are there"));
         let mut audio_s = 0.0;
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             match &mut extractor {

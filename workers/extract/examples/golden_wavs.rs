@@ -15,6 +15,9 @@ fn main() -> Result<()> {
     for recording in common::recordings() {
         std::fs::write(dir.join(recording.name).with_extension("wav"), recording.wav())?;
     }
+    for voice in common::embedding_voices() {
+        std::fs::write(dir.join(format!("voice_speaker_{}.wav", voice.name)), voice.wav())?;
+    }
     for rate_hz in [8_000, 16_000] {
         let voice = common::fixture_voice(rate_hz);
         std::fs::write(dir.join(format!("voice_{rate_hz}.wav")), wav_bytes(&voice, rate_hz))?;

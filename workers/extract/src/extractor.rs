@@ -13,11 +13,12 @@ use std::ops::Range;
 
 use voxage_contract::columns::TabularSet;
 use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ};
-use voxage_contract::{FeatureSpec, Features, Mel, Mono, N_MELS, Reject, Warning};
+use voxage_contract::{Embedding, FeatureSpec, Features, Mel, Mono, N_MELS, Reject, Warning};
 
 use crate::clean::{self, slope_weights};
 use crate::columns::Columns;
 use crate::decode::Recording;
+use crate::embedding::{self, Encoder, Speech, Weights, WeightsError};
 use crate::lanes;
 use crate::level::{Level, Meter};
 use crate::mel::{self, MelBank};
@@ -42,6 +43,7 @@ pub struct Extractor {
     mel_bank: MelBank,
     slope_weights: Vec<f32>,
     tempo: Tempo,
+    encoder: Option<Encoder>,
     rates: Rates,
 }
 
@@ -59,16 +61,23 @@ struct Tracks {
 
 impl Extractor {
     /// Plans the extraction of `spec`.
-    #[must_use]
-    pub fn new(spec: &FeatureSpec) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If the spec has an embedding and its weights are not there.
+    pub fn new(spec: &FeatureSpec) -> Result<Self, WeightsError> {
+        let encoder = match spec.embedding {
+            Embedding::None => None,
+            Embedding::Resemblyzer => Some(Encoder::new(Weights::shared()?)),
+        };
+        Ok(Self {
             spec: spec.clone(),
+            encoder,
             stft: Stft::new(),
             mel_bank: MelBank::new(),
             slope_weights: slope_weights(),
             tempo: Tempo::new(),
             rates: Rates::default(),
-        }
+        })
     }
 
     /// The features of one recording. Columns in `given` are put in as they are and not
@@ -91,7 +100,7 @@ impl Extractor {
         recording.info.mix = mix.to_string();
         let mut columns = Columns::new(&self.spec, given);
         let mut tracks = self.first_pass(&recording, mix, &columns)?;
-        self.second_pass(&recording, mix, &tracks, &mut columns)?;
+        let embedding = self.second_pass(&recording, mix, &tracks, &mut columns)?;
 
         let n_frames = tracks.db.len() / N_MELS;
         let max_db = mel::clip(&mut tracks.db);
@@ -123,7 +132,7 @@ impl Extractor {
         }
         mel::refer(&mut tracks.db, max_db, self.spec.mel.reference);
         let mel = Mel::encode(&tracks.db, self.spec.mel.storage);
-        Ok(Features { audio: info, mel, tabular: columns.into_values(), embedding: None, warnings })
+        Ok(Features { audio: info, mel, tabular: columns.into_values(), embedding, warnings })
     }
 
     /// Takes the tracks that `columns` need.
@@ -143,7 +152,7 @@ impl Extractor {
             pitch: wants_clean || columns.want(&PERTURBATION),
             harmonicity: wants_clean || columns.want(&["hnr"]),
         };
-        let RatePlan { resampler, praat } = self.rates.plan(recording.info.sample_rate_hz);
+        let RatePlan { resampler, praat, .. } = self.rates.plan(recording.info.sample_rate_hz);
         let mut voice = praat.tracks(extent(recording, mix), wanted);
         let hears_all = self.spec.mono == Mono::Mean;
         let (mut meter, mut spectral) = (Meter::default(), Spectral::default());
@@ -188,36 +197,48 @@ impl Extractor {
         Ok(Tracks { db, n_samples, level, spectral, slopes_db, pitch, harmonicity_db })
     }
 
-    /// Takes what needs the tracks of the first pass.
+    /// Takes what needs the tracks of the first pass: pulses, and the embedding of what is
+    /// sound.
     fn second_pass<R>(
         &mut self,
         recording: &Recording<R>,
         mix: Mix,
         tracks: &Tracks,
         columns: &mut Columns,
-    ) -> Result<(), Reject>
+    ) -> Result<Option<Vec<f32>>, Reject>
     where
         R: Read + Seek + Send + 'static,
     {
-        let Some(pitch) = tracks.pitch.as_ref().filter(|_| columns.want(&PERTURBATION)) else {
-            return Ok(());
-        };
+        let pitch = tracks.pitch.as_ref().filter(|_| columns.want(&PERTURBATION));
+        let mut search = pitch.map(|pitch| PulseSearch::new(pitch, extent(recording, mix)));
         let hears_all = self.spec.mono == Mono::Mean;
-        let mut search = PulseSearch::new(pitch, extent(recording, mix));
+        let mut speech = self.encoder.as_mut().map(|encoder| {
+            let resampler = self.rates.encoder_input(recording.info.sample_rate_hz);
+            Speech::new(encoder, resampler, &tracks.level.intervals)
+        });
+        if search.is_none() && speech.is_none() {
+            return Ok(None);
+        }
         let mut scratch = Vec::new();
         recording.play(|at, channels| {
-            let part = within(at, channels[0].len(), &recording.praat);
-            if hears_all {
-                search.push(&channels.iter().map(|x| &x[part.clone()]).collect::<Vec<_>>());
-            } else {
-                search.push(&[&mix.apply(channels, &mut scratch)[part]]);
+            let mono = mix.apply(channels, &mut scratch);
+            if let Some(search) = &mut search {
+                let part = within(at, mono.len(), &recording.praat);
+                if hears_all {
+                    search.push(&channels.iter().map(|x| &x[part.clone()]).collect::<Vec<_>>());
+                } else {
+                    search.push(&[&mono[part]]);
+                }
+            }
+            if let Some(speech) = &mut speech {
+                speech.push(&mono[within(at, mono.len(), &recording.range)]);
             }
         })?;
-        let found = search.finish();
+        let found = search.map_or([None; 2], PulseSearch::finish);
         for (name, value) in PERTURBATION.into_iter().zip(found.into_iter().cycle()) {
             columns.set(name, value);
         }
-        Ok(())
+        Ok(speech.and_then(Speech::finish))
     }
 }
 
@@ -268,7 +289,14 @@ impl Rates {
         self.0.entry(rate_hz).or_insert_with(|| RatePlan {
             resampler: Resampler::new(rate_hz, SAMPLE_RATE_HZ),
             praat: Praat::new(rate_hz),
+            encoder_input: None,
         })
+    }
+
+    /// To the rate that the encoder of embeddings listens at.
+    fn encoder_input(&mut self, rate_hz: u32) -> &mut Resampler {
+        let input = &mut self.plan(rate_hz).encoder_input;
+        input.get_or_insert_with(|| Resampler::new(rate_hz, embedding::RATE_HZ))
     }
 }
 
@@ -276,6 +304,7 @@ impl Rates {
 struct RatePlan {
     resampler: Resampler,
     praat: Praat,
+    encoder_input: Option<Resampler>,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! From the bytes of a recording to its samples, and from those to a log-mel spectrogram
-//! and tabular columns.
+//! From the bytes of a recording to its samples, and from those to a log-mel spectrogram,
+//! tabular columns and an embedding.
 //!
 //! Always holds: everything here is pure and synchronous, and no input makes it panic.
 //! It does not know where recordings come from or where features go.
@@ -7,6 +7,7 @@
 mod clean;
 mod columns;
 mod decode;
+mod embedding;
 mod extractor;
 mod fft;
 mod lanes;
@@ -22,4 +23,5 @@ pub mod synth;
 mod tempo;
 
 pub use decode::probe;
+pub use embedding::{Encoder, Weights, WeightsError};
 pub use extractor::Extractor;

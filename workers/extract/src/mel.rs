@@ -13,7 +13,7 @@ use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ, TOP_DB};
 use voxage_contract::{MelReference, N_MELS};
 
 use crate::lanes;
-use crate::spectrum::{N_BINS, N_PADDED};
+use crate::spectrum::N_PADDED;
 
 /// Least power that has a level of its own.
 const FLOOR: f32 = 1e-10;
@@ -46,35 +46,48 @@ fn hz_to_mel(hz: f64) -> f64 {
     if hz < 1000.0 { hz * 3.0 / 200.0 } else { 15.0 + (hz / 1000.0).ln() * 27.0 / 6.4f64.ln() }
 }
 
+/// A filter of a spectrum: the first bin that it lets through, and the weights from there on.
+pub(crate) type Filter = (usize, Vec<f32>);
+
+/// `n_bands` triangles on Slaney's scale from 0 Hz to half the sample rate, each of unit
+/// area over frequency in Hz, for spectra of `n_fft` samples.
+pub(crate) fn triangles(rate_hz: u32, n_fft: usize, n_bands: usize) -> Vec<Filter> {
+    let bin_hz = f64::from(rate_hz) / n_fft as f64;
+    let filter = |band: usize| {
+        let [low, centre, high] = [0, 1, 2].map(|i| edge_hz(rate_hz, n_bands, band + i));
+        let weight = |bin: usize| {
+            let hz = bin as f64 * bin_hz;
+            let triangle = ((hz - low) / (centre - low)).min((high - hz) / (high - centre));
+            (triangle.max(0.0) * 2.0 / (high - low)) as f32
+        };
+        let bins = 0..=n_fft / 2;
+        let first_bin = bins.clone().find(|&bin| weight(bin) > 0.0).unwrap_or(0);
+        (first_bin, bins.skip(first_bin).map(weight).take_while(|&w| w > 0.0).collect())
+    };
+    (0..n_bands).map(filter).collect()
+}
+
 /// The frequency at which triangle `i` - 1 ends, `i` has its top and `i` + 1 begins,
 /// counted from 1.
-fn edge_hz(i: usize) -> f64 {
-    let nyquist_hz = f64::from(SAMPLE_RATE_HZ) / 2.0;
-    mel_to_hz(hz_to_mel(nyquist_hz) / (N_MELS + 1) as f64 * i as f64)
+fn edge_hz(rate_hz: u32, n_bands: usize, i: usize) -> f64 {
+    mel_to_hz(hz_to_mel(f64::from(rate_hz) / 2.0) / (n_bands + 1) as f64 * i as f64)
 }
 
 /// The middle of a band in Hz.
 pub(crate) fn centre_hz(band: usize) -> f64 {
-    edge_hz(band + 1)
+    edge_hz(SAMPLE_RATE_HZ, N_MELS, band + 1)
 }
 
 impl MelBank {
     pub(crate) fn new() -> Self {
-        let bin_hz = f64::from(SAMPLE_RATE_HZ) / N_FFT as f64;
-        let bands = (0..N_MELS).map(|band| {
-            let [low, centre, high] = [0, 1, 2].map(|i| edge_hz(band + i));
-            let weight = |bin: usize| {
-                let hz = bin as f64 * bin_hz;
-                let triangle = ((hz - low) / (centre - low)).min((high - hz) / (high - centre));
-                (triangle.max(0.0) * 2.0 / (high - low)) as f32
-            };
-            let first_bin = (0..N_BINS).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            let n = (first_bin..N_BINS).take_while(|&bin| weight(bin) > 0.0).count();
+        let filters = triangles(SAMPLE_RATE_HZ, N_FFT, N_MELS).into_iter();
+        let bands = filters.map(|(first_bin, mut weights)| {
             // The last vector stays within the padded spectrum.
-            let n_lanes = n.next_multiple_of(LANES);
-            let first_bin = first_bin.min(N_PADDED - n_lanes);
-            let weights: Vec<f32> = (first_bin..first_bin + n_lanes).map(weight).collect();
-            Band { first_bin, weights: weights.as_chunks().0.to_vec() }
+            let n_lanes = weights.len().next_multiple_of(LANES);
+            let start = first_bin.min(N_PADDED - n_lanes);
+            weights.splice(0..0, vec![0.0; first_bin - start]);
+            weights.resize(n_lanes.max(weights.len().next_multiple_of(LANES)), 0.0);
+            Band { first_bin: start, weights: weights.as_chunks().0.to_vec() }
         });
         Self { bands: bands.collect() }
     }

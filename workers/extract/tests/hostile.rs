@@ -13,6 +13,7 @@ use voxage_extract::synth::wav_bytes;
 
 fn extract(bytes: Vec<u8>) -> Option<Features> {
     let features = Extractor::new(&FeatureSpec::default())
+        .unwrap()
         .extract(Cursor::new(bytes), &BTreeMap::new())
         .ok()?;
     assert!(features.tabular.iter().flatten().all(|x| x.is_finite()), "{features:?}");
@@ -90,7 +91,7 @@ fn short_and_silent_files_have_features_and_a_warning() {
 #[test]
 fn given_columns_are_put_in_and_the_rest_is_the_same() {
     let bytes = wav_bytes(&fixture_voice(16_000), 16_000);
-    let mut extractor = Extractor::new(&FeatureSpec::default());
+    let mut extractor = Extractor::new(&FeatureSpec::default()).unwrap();
     let plain = extractor.extract(Cursor::new(bytes.clone()), &BTreeMap::new()).unwrap();
     let given = [("jitter", 0.5), ("hnr", -7.0), ("num_words", 3.0)];
     let given: BTreeMap<_, _> = given.map(|(name, value)| (name.to_owned(), value)).into();

@@ -19,7 +19,7 @@ fn every_kind_of_file_ends_as_expected() {
     let Some(data) = real_data() else { return };
     let folder = data.join("mixed_formats");
     let mut manifest = csv::Reader::from_path(folder.join("recordings.csv")).unwrap();
-    let mut extractor = Extractor::new(&FeatureSpec::default());
+    let mut extractor = Extractor::new(&FeatureSpec::default()).unwrap();
     let mut n_rows = 0;
     for row in manifest.deserialize::<BTreeMap<String, String>>() {
         let row = row.unwrap();

@@ -22,6 +22,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The spec asks for an embedding that cannot be made here.
+    #[error(transparent)]
+    Weights(#[from] voxage_extract::WeightsError),
     /// The shard cannot be written.
     #[error("shard: {0}")]
     Shard(#[from] voxage_shards::Error),
@@ -40,7 +43,9 @@ impl Error {
         match self {
             Self::Transport(error) => error.kind(),
             // A worker of that version may take it.
-            Self::Task(WireError::Newer(_)) | Self::Source { .. } => Kind::Transient,
+            Self::Task(WireError::Newer(_)) | Self::Source { .. } | Self::Weights(_) => {
+                Kind::Transient
+            }
             Self::Task(_) => Kind::Permanent,
             Self::Shard(_) | Self::Lost(_) => Kind::Bug,
         }

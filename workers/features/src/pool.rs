@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use voxage_contract::{FeatureSpec, Recording, Reject, SpecId};
-use voxage_extract::Extractor;
+use voxage_extract::{Extractor, WeightsError};
 use voxage_shards::Row;
 
 use crate::recording::extract_planned;
@@ -55,15 +55,13 @@ impl Pool {
         let asked = recording.clone();
         let work = spawn_blocking(move || {
             let _slot = slot;
-            let mut extractor = self.take(&spec);
+            let mut extractor = self.take(&spec)?;
             let outcome = extract_planned(&mut extractor, &audio_root, &asked);
             self.give_back(&spec, extractor);
-            outcome
+            outcome.map_err(|source| Error::Source { path: asked.path, source })
         });
         let outcome = match work.await {
-            Ok(outcome) => {
-                outcome.map_err(|source| Error::Source { path: recording.path.clone(), source })?
-            }
+            Ok(outcome) => outcome?,
             Err(lost) if lost.is_panic() => {
                 let message = "the extractor panicked on this recording: please report it";
                 Err(Reject::new("extract", "panic", message))
@@ -75,11 +73,11 @@ impl Pool {
     }
 
     /// An extractor of the spec, used before if possible.
-    fn take(&self, spec: &FeatureSpec) -> Extractor {
+    fn take(&self, spec: &FeatureSpec) -> Result<Extractor, WeightsError> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let used = idle.get_mut(&spec.id()).and_then(Vec::pop);
         drop(idle);
-        used.unwrap_or_else(|| Extractor::new(spec))
+        used.map_or_else(|| Extractor::new(spec), Ok)
     }
 
     fn give_back(&self, spec: &FeatureSpec, extractor: Extractor) {

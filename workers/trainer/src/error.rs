@@ -9,6 +9,9 @@ pub enum Error {
     /// The data set cannot be read.
     #[error(transparent)]
     Dataset(#[from] voxage_dataset::Error),
+    /// The model listens to an embedding that cannot be made here.
+    #[error(transparent)]
+    Weights(#[from] voxage_extract::WeightsError),
     /// Torch failed.
     #[error("torch: {0}")]
     Torch(#[from] tch::TchError),

@@ -35,8 +35,8 @@ pub fn predict(
     let models = Models { store: &store, runtime };
     let model = models.find(&request.model)?;
     let (card, network) = models.load(&model)?;
-    let mut extractors: Vec<_> =
-        (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec)).collect();
+    let extractors = (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec));
+    let mut extractors = extractors.collect::<Result<Vec<_>, _>>()?;
     loop {
         let chunk = recordings.by_ref().take(CHUNK).collect::<Result<Vec<_>>>()?;
         if chunk.is_empty() {

@@ -41,7 +41,7 @@ impl Row {
 pub fn agreement(manifest: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
     let root = manifest.parent().ok_or("the manifest has no folder")?;
     let spec = FeatureSpec::default();
-    let mut extractor = Extractor::new(&spec);
+    let mut extractor = Extractor::new(&spec)?;
     let mut errors = BTreeMap::<(usize, Kind), Vec<f64>>::new();
     for row in csv::Reader::from_path(manifest)?.deserialize::<BTreeMap<String, String>>() {
         let row = row?;

@@ -6,8 +6,10 @@
 pub mod agreement;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use voxage_contract::Gender;
+use voxage_extract::Weights;
 use voxage_extract::synth::Speaker;
 
 /// How the samples of a recording are coded.
@@ -100,6 +102,29 @@ impl Recording {
 /// The voice that all format fixtures hold, as 16-bit samples.
 pub fn fixture_voice(rate_hz: u32) -> Vec<f32> {
     Speaker::new(7, 45.0, Gender::Female).utter(0, 0.9, rate_hz)
+}
+
+/// Voices at 16 kHz whose embeddings are known from the oracle: a single window, silence
+/// included; some; and some below the level that voices are raised to.
+pub fn embedding_voices() -> [Recording; 3] {
+    use Gender::{Female, Male};
+    let voices =
+        [("short", 0.9, Female, 1.0), ("long", 7.3, Male, 1.0), ("quiet", 3.1, Male, 0.01)];
+    voices.map(|(name, seconds, gender, gain)| {
+        let voice = Speaker::new(11, 33.0, gender).utter(0, seconds, 16_000);
+        let channels = vec![voice.iter().map(|x| gain * x).collect()];
+        Recording { name, rate_hz: 16_000, channels, coding: Coding::Float32 }
+    })
+}
+
+/// The speaker encoder's weights, if they are anywhere.
+pub fn weights() -> Option<Arc<Weights>> {
+    let path = Weights::path();
+    if !path.exists() {
+        eprintln!("SKIPPED: no weights at {}; run deploy/weights", path.display());
+        return None;
+    }
+    Some(Arc::new(Weights::load(&path).expect("these are the weights")))
 }
 
 /// Where the real recordings are, if they are anywhere: `VOXAGE_DATA`, else `shared/data`
