@@ -2,12 +2,13 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint clean
+.PHONY: help setup build demo test lint fuzz clean
 
 help:
 	@echo "make demo                      the main job on a small synthetic data set"
 	@echo "make demo DATA=recordings.csv  the same on your own recordings"
 	@echo "make test                      everything that CI checks"
+	@echo "make fuzz MINUTES=60           look for files that break the extractor"
 	@echo "make build                     voxage and voxage-trainer, optimised"
 
 setup:
@@ -30,6 +31,10 @@ lint:
 test: lint
 	cargo build --locked --workspace --bins
 	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) cargo nextest run --locked --workspace --no-fail-fast
+
+# Not part of `test`: it finds something new, or nothing, each time.
+fuzz: setup
+	MINUTES="$(MINUTES)" deploy/fuzz
 
 clean:
 	rm -rf work
