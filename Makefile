@@ -24,6 +24,7 @@ demo: build
 lint:
 	@deploy/setup test
 	cargo fmt --all --check
+	cargo fmt --manifest-path workers/extract/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --locked --offline --workspace check bans licenses sources
 	deploy/fences

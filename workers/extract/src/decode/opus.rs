@@ -4,8 +4,9 @@
 //! level that it asks for; a packet without bytes is damage, not a length of made-up sound.
 //! It does not know more than two channels, nor containers.
 
-use symphonia::core::audio::GenericAudioBufferRef;
-use symphonia::core::audio::{AsGenericAudioBufferRef, Audio, AudioBuffer, AudioMut, Channels};
+use symphonia::core::audio::{
+    AsGenericAudioBufferRef, Audio, AudioBuffer, AudioMut, Channels, GenericAudioBufferRef,
+};
 use symphonia::core::codecs::CodecInfo;
 use symphonia::core::codecs::audio::{
     AudioCodecParameters, AudioDecoder, AudioDecoderOptions, FinalizeResult,

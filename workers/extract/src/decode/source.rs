@@ -78,7 +78,11 @@ impl<R: Seek> Seek for Source<R> {
             SeekFrom::Start(n) => SeekFrom::Start(n.min(self.n_bytes)),
             other => other,
         };
-        self.failure.watch(self.inner.seek(to))
+        match self.inner.seek(to) {
+            // Before the start of all bytes: a number in the file is wrong, not the disk.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+            result => self.failure.watch(result),
+        }
     }
 }
 
