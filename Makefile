@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract clean
+.PHONY: help setup build demo test lint bench-extract fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -11,6 +11,7 @@ help:
 	@echo "make demo DATA=recordings.csv  the same on your own recordings"
 	@echo "make test                      everything that CI checks"
 	@echo "make bench-extract             the extractor's speed beside librosa's and Praat's"
+	@echo "make fuzz MINUTES=60           look for files that break the extractor"
 	@echo "make build                     voxage and voxage-trainer, optimised"
 
 setup:
@@ -26,6 +27,7 @@ demo: build
 lint:
 	@deploy/setup test
 	cargo fmt --all --check
+	cargo fmt --manifest-path workers/extract/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --locked --offline --workspace check bans licenses sources
 	deploy/fences
@@ -40,6 +42,10 @@ bench-extract: setup
 	cargo build --release --locked -p voxage-extract --example bench
 	@$$(deploy/venv tests/bench/requirements.txt) tests/bench/extract.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/bench "$(data)"
+
+# Not part of `test`: it finds something new, or nothing, each time.
+fuzz: setup
+	MINUTES="$(MINUTES)" deploy/fuzz
 
 clean:
 	rm -rf work

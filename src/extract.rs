@@ -26,7 +26,7 @@ pub fn command() -> Command {
                 .required(true)
                 .action(ArgAction::Append)
                 .value_parser(value_parser!(PathBuf))
-                .help("Audio files: WAV, MP3, FLAC, Ogg Vorbis, AAC/M4A, AIFF or CAF, told by content"),
+                .help("Audio files, told by content: WAV (also RF64, Wave64), AU, AIFF, CAF, FLAC, MP3, AAC/M4A, Vorbis or Opus (Ogg, WebM)"),
         )
         .arg(
             Arg::new("mel-npy")

@@ -30,7 +30,13 @@ SNDFILE = {
     "s16.caf": ("CAF", "PCM_16"),
     "alac.caf": ("CAF", "ALAC_16"),
     "s16.au": ("AU", "PCM_16"),
+    "s24.au": ("AU", "PCM_24"),
+    "f64.au": ("AU", "DOUBLE"),
+    "alaw.au": ("AU", "ALAW"),
+    "mulaw.au": ("AU", "ULAW"),
     "s16.w64": ("W64", "PCM_16"),
+    "ima.w64": ("W64", "IMA_ADPCM"),
+    "rf64.wav": ("RF64", "PCM_16"),
 }
 
 # File: coding, rate in Hz and options, as FFmpeg names them.
@@ -41,6 +47,7 @@ FFMPEG = {
     "vbr.mp3": ("libmp3lame", 44100, {"q": "5"}),
     "mpeg25.mp3": ("libmp3lame", 8000, {"b": "16000"}),
     "opus.webm": ("libopus", 48000, {"b": "32000"}),
+    "opus.mp4": ("libopus", 48000, {"b": "32000"}),
 }
 
 

@@ -12,10 +12,12 @@ use voxage_extract::Extractor;
 use voxage_extract::synth::wav_bytes;
 
 fn extract(bytes: Vec<u8>) -> Option<Features> {
-    let features = Extractor::new(&FeatureSpec::default())
+    let result = Extractor::new(&FeatureSpec::default())
         .unwrap()
-        .extract(Cursor::new(bytes), &BTreeMap::new())
-        .ok()?;
+        .extract(Cursor::new(bytes), &BTreeMap::new());
+    // Memory does not fail to be read.
+    assert!(!result.as_ref().is_err_and(|reject| reject.stage == "fetch"), "{result:?}");
+    let features = result.ok()?;
     assert!(features.tabular.iter().flatten().all(|x| x.is_finite()), "{features:?}");
     assert!(features.mel.to_db().iter().all(|x| x.is_finite()));
     Some(features)
@@ -66,6 +68,15 @@ proptest! {
         let features = extract(float_wav(&samples, rate_hz)).unwrap();
         let n = (samples.len() as f64 * 22_050.0 / f64::from(rate_hz)).ceil() as usize;
         prop_assert_eq!(features.mel.n_frames, 1 + n / 512);
+    }
+}
+
+/// What `deploy/fuzz` found, and what made decoders panic.
+#[test]
+fn files_that_once_did_harm_are_features_or_rejects() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        extract(std::fs::read(entry.unwrap().path()).unwrap());
     }
 }
 

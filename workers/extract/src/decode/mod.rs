@@ -9,7 +9,10 @@
 //! decoder is the fault of that one file.
 //! It does not know what the samples are for.
 
+mod au;
 mod inspect;
+mod opus;
+mod pcm;
 mod reject;
 mod source;
 mod stream;

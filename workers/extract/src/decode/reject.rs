@@ -15,7 +15,8 @@ pub(super) fn empty_audio() -> Reject {
 }
 
 pub(super) fn unknown_format() -> Reject {
-    let known = "WAV, FLAC, MP3, Ogg Vorbis, AAC (also in MP4), AIFF or CAF";
+    let known =
+        "WAV, FLAC, MP3, AAC (also in MP4), Vorbis or Opus (in Ogg or WebM), AIFF, AU or CAF";
     decode(
         "unknown_format",
         format!("the file is not audio of a known format; convert it to {known}"),

@@ -99,7 +99,11 @@ impl<R: Seek> Seek for Source<R> {
             other => other,
         };
         let result = self.lock().seek(to);
-        self.failure.watch(result)
+        match result {
+            // Before the start of all bytes: a number in the file is wrong, not the disk.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+            result => self.failure.watch(result),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Always holds: parts that cannot be decoded are left out; memory follows from what was
 //! decoded, not from what a header claims.
-//! It does not know formats: symphonia and [`super::wav`] do.
+//! It does not know formats: symphonia, [`super::wav`] and [`super::au`] do.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -21,12 +21,14 @@ use symphonia::default::{get_codecs, get_probe};
 use voxage_contract::{AudioInfo, Reject, Warning};
 
 use super::inspect::clean;
+use super::opus::{Opus, pre_skip_frames};
+use super::pcm::{HeaderError, Pcm};
 use super::reject::{
     corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_channels,
     unsupported_codec, unsupported_rate,
 };
 use super::source::Source;
-use super::wav::{Wav, WavError, is_wav};
+use super::{au, wav};
 
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -70,14 +72,14 @@ pub(super) struct Stream {
 }
 
 enum Packets {
-    Wav(Wav),
+    Pcm(Pcm),
     Other(Box<dyn FormatReader>),
 }
 
 impl Packets {
     fn next(&mut self) -> Result<Option<Packet>, Error> {
         match self {
-            Self::Wav(wav) => Ok(wav.next_packet()?),
+            Self::Pcm(pcm) => Ok(pcm.next_packet()?),
             Self::Other(reader) => reader.next_packet(),
         }
     }
@@ -93,10 +95,13 @@ impl Stream {
             return Err(empty_audio());
         }
         let mut start = Vec::new();
-        (&mut source).take(12).read_to_end(&mut start).map_err(fetch)?;
+        (&mut source).take(40).read_to_end(&mut start).map_err(fetch)?;
         source.rewind().map_err(fetch)?;
-        if is_wav(&start) {
-            return Self::open_wav(source);
+        if wav::is_wav(&start) {
+            return Self::open_pcm(wav::open(Box::new(source)));
+        }
+        if au::is_au(&start) {
+            return Self::open_pcm(au::open(Box::new(source)));
         }
         let mut tag = [0; 3];
         if source.n_bytes() > 128 {
@@ -107,13 +112,13 @@ impl Stream {
         Ok(Self { id3v1: tag == *b"TAG", ..Self::open_other(source)? })
     }
 
-    fn open_wav(source: impl MediaSource + 'static) -> Result<Self, Reject> {
-        let wav = Wav::open(Box::new(source)).map_err(|error| match error {
-            WavError::Corrupt(why) => corrupt(why),
-            WavError::Unsupported(what) => unsupported_codec(what),
+    fn open_pcm(opened: Result<Pcm, HeaderError>) -> Result<Self, Reject> {
+        let pcm = opened.map_err(|error| match error {
+            HeaderError::Corrupt(why) => corrupt(why),
+            HeaderError::Unsupported(what) => unsupported_codec(what),
         })?;
-        let (decoder, n_frames) = (decoder(&wav.params)?, Some(wav.n_frames));
-        Ok(Self::new(Packets::Wav(wav), decoder, 0, n_frames))
+        let (decoder, n_frames) = (decoder(&pcm.params)?, Some(pcm.n_frames));
+        Ok(Self::new(Packets::Pcm(pcm), decoder, 0, n_frames))
     }
 
     fn open_other(source: impl MediaSource + 'static) -> Result<Self, Reject> {
@@ -137,6 +142,14 @@ impl Stream {
         let mp3_delay = track.delay.filter(|_| is_mp3).map(|delay| delay as usize);
         // Without an encoder's tag the length of an MP3 is a guess from its first packets.
         let n_frames = track.num_frames.filter(|_| !is_mp3 || mp3_delay.is_some());
+        let n_frames = match params.codec {
+            // Counted from the start of the broadcast that was recorded, before any skipping.
+            CODEC_ID_OPUS => n_frames.map(|n| {
+                let start = u64::try_from(track.start_ts.get()).unwrap_or(0);
+                n.saturating_sub(start).saturating_sub(pre_skip_frames(params))
+            }),
+            _ => n_frames,
+        };
         Ok(Self { mp3_delay, ..Self::new(Packets::Other(reader), decoder, id, n_frames) })
     }
 
@@ -307,8 +320,14 @@ fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Rejec
     check_channels(params.channels.as_ref().map_or(1, Channels::count))?;
     // MP3 is trimmed here: its demuxer would also cut where it only guessed the length.
     let options = AudioDecoderOptions::default().gapless(params.codec != CODEC_ID_MP3);
-    get_codecs().make_audio_decoder(params, &options).map_err(|error| match error {
-        Error::Unsupported(_) if params.codec == CODEC_ID_OPUS => unsupported_codec("Opus"),
+    let decoder = match params.codec {
+        CODEC_ID_OPUS => Opus::new(params, &options).map(|opus| Box::new(opus) as _),
+        _ => get_codecs().make_audio_decoder(params, &options),
+    };
+    decoder.map_err(|error| match error {
+        Error::Unsupported(_) if params.codec == CODEC_ID_OPUS => {
+            unsupported_codec("Opus of other than one or two channels")
+        }
         Error::Unsupported(what) => unsupported_codec(what),
         other => corrupt(other),
     })
