@@ -16,6 +16,9 @@ use crate::lanes::{self, dot_f64};
 /// Samples around a stretch that the search may look at, in seconds.
 const REACH_S: f64 = 4.0 / FLOOR_HZ;
 
+/// The newest pulses, which those of another stretch may still come between.
+const UNSETTLED: usize = 3;
+
 /// The pulses of a recording so far.
 pub(super) struct Pulses<'a> {
     pitch: &'a Pitch,
@@ -27,7 +30,7 @@ pub(super) struct Pulses<'a> {
     last_added: f64,
     /// In seconds.
     pub(super) times: Vec<f64>,
-    /// Of the pulses between two periods, but for the newest.
+    /// Of the pulses between two periods, as far as they were measured.
     pub(super) amplitudes: Vec<Amplitude>,
     /// Pulses whose amplitudes are known, or known to be unknown.
     n_measured: usize,
@@ -61,9 +64,8 @@ impl<'a> Pulses<'a> {
     /// The place of the first sample that is still needed.
     pub(super) fn needs(&self) -> usize {
         let Some((start, _)) = self.next else { return usize::MAX };
-        // The newest pulse is measured when its successor is known.
-        let newest = self.times.last().copied().filter(|newest| start - newest < REACH_S);
-        let from = newest.unwrap_or(start) - REACH_S;
+        let waiting = self.times.get(self.n_measured).filter(|_| self.is_near(start));
+        let from = waiting.copied().unwrap_or(start).min(start) - REACH_S;
         self.clock.low(from).max(0) as usize
     }
 
@@ -75,9 +77,15 @@ impl<'a> Pulses<'a> {
                 return;
             }
             self.search(sound, from, to);
-            self.measure(sound);
             self.next = self.pitch.voiced_after(to);
+            let is_near = self.next.is_some_and(|(start, _)| self.is_near(start));
+            self.measure(sound, if is_near { UNSETTLED } else { 1 });
         }
+    }
+
+    /// Whether a stretch that starts here may have to do with the pulses so far.
+    fn is_near(&self, start: f64) -> bool {
+        self.times.last().is_some_and(|newest| start - newest < REACH_S)
     }
 
     /// Finds the pulses of one voiced stretch.
@@ -87,7 +95,6 @@ impl<'a> Pulses<'a> {
         let seed = extremum(sound, middle - 0.5 / hz, middle + 0.5 / hz);
 
         let mut time = seed;
-        let first = self.times.len();
         while let Some(hz) = self.pitch.at(time) {
             let found = self.scratch.period(sound, time, 1.0 / hz, -1.25 / hz, -0.8 / hz);
             time = found.time.unwrap_or(time - 1.0 / hz);
@@ -99,8 +106,6 @@ impl<'a> Pulses<'a> {
                 break;
             }
         }
-        self.times[first..].reverse();
-
         self.times.push(seed);
         time = seed;
         while let Some(hz) = self.pitch.at(time) {
@@ -115,14 +120,19 @@ impl<'a> Pulses<'a> {
                 break;
             }
         }
+        // Those to the left came backwards, and the first of a short stretch may even come
+        // before the last of the stretch before it.
+        self.times[self.n_measured - 1..].sort_unstable_by(f64::total_cmp);
     }
 
-    /// The amplitudes of the pulses that have a successor by now.
-    fn measure(&mut self, sound: Sound<'_>) {
-        for t in self.times[self.n_measured - 1..].windows(3) {
+    /// The amplitudes of all pulses but the newest ones.
+    fn measure(&mut self, sound: Sound<'_>, n_newest: usize) {
+        let end = self.times.len().saturating_sub(n_newest).max(self.n_measured);
+        let n_known = self.times.len().min(end + 1);
+        for t in self.times[self.n_measured - 1..n_known].windows(3) {
             self.amplitudes.extend(amplitude(sound, [t[0], t[1], t[2]]));
         }
-        self.n_measured = self.n_measured.max(self.times.len().saturating_sub(1));
+        self.n_measured = end;
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) struct Sinc {
 /// Steps of a table between two samples.
 const STEPS: usize = 64;
 
-/// Distance of the points around a maximum, in steps.
-const NEAR: f64 = 4.0;
+/// Farthest from a guess that parabolas are trusted to lead to a maximum, in steps.
+const FAR: f64 = 8.0;
 
 /// Terms that are computed side by side; even, so that signs alternate within.
 const LANES: usize = 8;
@@ -63,15 +63,15 @@ impl Sinc {
         // Where the curve is as smooth as it looks, parabolas through three close points
         // lead to the maximum: the error falls with the cube of the distance.
         for _ in 0..4 {
-            let heights = [-NEAR, 0.0, NEAR].map(|shift| self.at_step(y, guess + shift));
+            let heights = [-1.0, 0.0, 1.0].map(|shift| self.at_step(y, guess + shift));
             let (shift, height) = parabola(heights[0], heights[1], heights[2]);
-            if shift == 0.0 || shift.abs() > 2.0 {
+            if shift == 0.0 || shift.abs() > FAR {
                 break;
             }
-            if (shift * NEAR).abs() <= 1.0 {
-                return ((guess + shift * NEAR) / steps, height);
+            if shift.abs() <= 1.0 {
+                return ((guess + shift) / steps, height);
             }
-            guess = (guess + shift * NEAR).round();
+            guess = (guess + shift).round();
         }
         let centre = peak as f64;
         brent(|x| between(y, x, self.depth), centre - 1.0, centre + 1.0)
@@ -318,9 +318,9 @@ mod tests {
             radians in 0.05f64..1.5,
             depth in prop_oneof![Just(70usize), Just(700)],
         ) {
-            let lag = |i: i32| f64::from((i - 200).abs());
-            let y: Vec<f64> = (0..=400).map(|i| ((lag(i) - top) * radians).cos()).collect();
-            let (peak, top) = (200 + top.round() as usize, 200.0 + top);
+            let lag = |i: i32| f64::from((i - 190).abs());
+            let y: Vec<f64> = (0..=380).map(|i| ((lag(i) - top) * radians).cos()).collect();
+            let (peak, top) = (190 + top.round() as usize, 190.0 + top);
             let sincs = [Sinc::new(depth), Sinc::tabulated(depth)];
             for (position, height) in sincs.map(|sinc| sinc.maximum(&y, peak)) {
                 prop_assert!((position - top).abs() < 1e-3, "{position} for {top}");
