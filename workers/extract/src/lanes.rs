@@ -91,19 +91,21 @@ pub(crate) fn sum(values: &[f32]) -> f64 {
 #[cfg_attr(not(feature = "portable"), multiversion(targets = "simd"))]
 pub(crate) fn range(values: &[f32]) -> (f32, f32) {
     let Some(&first) = values.first() else { return (0.0, 0.0) };
-    // `f32::min` would look for NaN; there is none in what is measured here.
-    let least = |a: f32, b: f32| if b < a { b } else { a };
-    let greatest = |a: f32, b: f32| if b > a { b } else { a };
     let (chunks, rest) = values.as_chunks::<LANES>();
     let (mut low, mut high) = ([first; LANES], [first; LANES]);
+    // One after the other: of both together the compiler makes no vectors.
     for chunk in chunks {
         for lane in 0..LANES {
-            low[lane] = least(low[lane], chunk[lane]);
-            high[lane] = greatest(high[lane], chunk[lane]);
+            low[lane] = chunk[lane].min(low[lane]);
         }
     }
-    let low = low.iter().chain(rest).copied().fold(first, least);
-    (low, high.iter().chain(rest).copied().fold(first, greatest))
+    for chunk in chunks {
+        for lane in 0..LANES {
+            high[lane] = chunk[lane].max(high[lane]);
+        }
+    }
+    let low = low.iter().chain(rest).copied().fold(first, f32::min);
+    (low, high.iter().chain(rest).copied().fold(first, f32::max))
 }
 
 /// The greatest magnitude; 0 where there are no values.

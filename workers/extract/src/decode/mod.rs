@@ -109,8 +109,9 @@ impl<R: Read + Seek + Send + 'static> Recording<R> {
                 return Err(too_long(limits.duration_s));
             }
             n_decoded += planes[0].len();
-            let margins = stream.praat_margins().unwrap_or_default();
-            survey.get_or_insert_with(|| Survey::new(n_channels, both, margins)).push(&planes);
+            let (skipped, unread) = stream.praat_margins().unwrap_or_default();
+            let new = || Survey::new(n_channels, both, skipped, unread > 0);
+            survey.get_or_insert_with(new).push(&planes);
             held = held.filter(|_| n_decoded * n_channels <= MOST_HELD);
             if let Some(held) = &mut held {
                 held.resize_with(n_channels, Vec::new);

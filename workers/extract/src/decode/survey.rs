@@ -1,7 +1,7 @@
 //! What can be said of a recording's samples before they are analysed.
 //!
 //! Always holds: memory does not grow with the recording; samples that Praat leaves out are
-//! left out.
+//! left out, but for the look at clipping.
 //! It does not know what follows from the figures.
 
 #[cfg(not(feature = "portable"))]
@@ -21,17 +21,29 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Adds samples; gives their greatest magnitude.
-    fn add(&mut self, samples: &[f32]) -> f32 {
+    fn of(samples: &[f32]) -> Self {
         let (low, high) = lanes::range(samples);
-        if self.n_samples == 0 {
-            (self.low, self.high) = (low, high);
+        Self {
+            low,
+            high,
+            sum: lanes::sum(samples),
+            energy: lanes::dot_f64(samples, samples),
+            n_samples: samples.len(),
         }
-        (self.low, self.high) = (self.low.min(low), self.high.max(high));
-        self.sum += lanes::sum(samples);
-        self.energy += lanes::dot_f64(samples, samples);
-        self.n_samples += samples.len();
-        high.max(-low)
+    }
+
+    fn add(&mut self, more: Self) {
+        if more.n_samples == 0 {
+            return;
+        }
+        if self.n_samples == 0 {
+            *self = more;
+            return;
+        }
+        (self.low, self.high) = (self.low.min(more.low), self.high.max(more.high));
+        self.sum += more.sum;
+        self.energy += more.energy;
+        self.n_samples += more.n_samples;
     }
 
     /// Greatest magnitude of a sample.
@@ -52,23 +64,24 @@ pub(crate) struct Survey {
     /// Of two channels: half their sum and half their difference, if asked for.
     pub(crate) both: Option<[Heard; 2]>,
     tops: Vec<Tops>,
-    /// Samples at the start and at the end that are left out.
-    margins: (usize, usize),
+    /// Samples at the start that are left out.
+    n_skipped: usize,
+    /// The figures of the newest block, which is left out if it stays the last.
+    newest: Option<Vec<Heard>>,
     n_pushed: usize,
-    /// The newest samples, as many as may have to be left out.
-    pending: Vec<Vec<f32>>,
     scratch: Vec<f32>,
 }
 
 impl Survey {
-    pub(super) fn new(n_channels: usize, both: bool, margins: (usize, usize)) -> Self {
+    /// Leaves out `n_skipped` samples at the start, and the last block if `but_last`.
+    pub(super) fn new(n_channels: usize, both: bool, n_skipped: usize, but_last: bool) -> Self {
         Self {
             channels: vec![Heard::default(); n_channels],
             both: (both && n_channels == 2).then(Default::default),
             tops: vec![Tops::default(); n_channels],
-            margins,
+            n_skipped,
+            newest: but_last.then(|| vec![Heard::default(); n_channels]),
             n_pushed: 0,
-            pending: vec![Vec::new(); n_channels],
             scratch: Vec::new(),
         }
     }
@@ -76,33 +89,22 @@ impl Survey {
     /// Takes the next samples of every channel.
     pub(super) fn push(&mut self, planes: &[Vec<f32>]) {
         let n = planes[0].len();
-        let skipped = self.margins.0.saturating_sub(self.n_pushed).min(n);
+        let skipped = self.n_skipped.saturating_sub(self.n_pushed).min(n);
         self.n_pushed += n;
-        if self.margins.1 == 0 {
-            let planes: Vec<&[f32]> = planes.iter().map(|plane| &plane[skipped..]).collect();
-            return self.add(&planes);
-        }
-        let mut pending = std::mem::take(&mut self.pending);
-        for (pending, plane) in pending.iter_mut().zip(planes) {
-            pending.extend_from_slice(&plane[skipped..]);
-        }
-        let known = pending[0].len().saturating_sub(self.margins.1);
-        self.add(&pending.iter().map(|pending| &pending[..known]).collect::<Vec<_>>());
-        for pending in &mut pending {
-            pending.drain(..known);
-        }
-        self.pending = pending;
-    }
-
-    fn add(&mut self, planes: &[&[f32]]) {
-        for ((heard, tops), plane) in self.channels.iter_mut().zip(&mut self.tops).zip(planes) {
-            tops.add(plane, heard.add(plane));
+        for (i, plane) in planes.iter().enumerate() {
+            let heard = Heard::of(&plane[skipped..]);
+            self.tops[i].add(&plane[skipped..], heard.high.max(-heard.low));
+            let known = match &mut self.newest {
+                Some(newest) => std::mem::replace(&mut newest[i], heard),
+                None => heard,
+            };
+            self.channels[i].add(known);
         }
         if let (Some([sum, difference]), [left, right]) = (&mut self.both, planes) {
             for (heard, sign) in [(sum, 0.5), (difference, -0.5)] {
                 self.scratch.clear();
-                self.scratch.extend(left.iter().zip(*right).map(|(l, r)| 0.5 * l + sign * r));
-                heard.add(&self.scratch);
+                self.scratch.extend(left.iter().zip(right).map(|(l, r)| 0.5 * l + sign * r));
+                heard.add(Heard::of(&self.scratch));
             }
         }
     }
@@ -156,8 +158,8 @@ fn at_least(samples: &[f32], level: f32) -> usize {
 mod tests {
     use super::*;
 
-    fn survey(channels: &[Vec<f32>], margins: (usize, usize), block: usize) -> Survey {
-        let mut survey = Survey::new(channels.len(), true, margins);
+    fn survey(channels: &[Vec<f32>], n_skipped: usize, but_last: bool, block: usize) -> Survey {
+        let mut survey = Survey::new(channels.len(), true, n_skipped, but_last);
         for at in (0..channels[0].len()).step_by(block) {
             let end = channels[0].len().min(at + block);
             survey.push(&channels.iter().map(|x| x[at..end].to_vec()).collect::<Vec<_>>());
@@ -172,7 +174,7 @@ mod tests {
         };
         let quiet = |channel: Vec<f32>| channel.iter().map(|x| x * 0.4).collect::<Vec<_>>();
         for block in [4000, 300] {
-            let is_clipped = |channel: Vec<f32>| survey(&[channel], (0, 0), block).is_clipped();
+            let is_clipped = |channel: Vec<f32>| survey(&[channel], 0, false, block).is_clipped();
             assert!(!is_clipped(sine(0.99)));
             assert!(is_clipped(sine(2.0)));
             assert!(!is_clipped(quiet(sine(2.0))));
@@ -186,18 +188,16 @@ mod tests {
         channel[..100].fill(9.0);
         channel[950..].fill(9.0);
         channel[500] = -0.5;
-        for block in [1000, 64] {
-            let heard = survey(&[channel.clone()], (100, 50), block).channels[0];
-            assert_eq!((heard.n_samples, heard.peak()), (850, 0.5));
-            assert!((heard.peak_around_mean() - 0.75 * 849.0 / 850.0).abs() < 1e-9);
-        }
+        let heard = survey(&[channel], 100, true, 50).channels[0];
+        assert_eq!((heard.n_samples, heard.peak()), (850, 0.5));
+        assert!((heard.peak_around_mean() - 0.75 * 849.0 / 850.0).abs() < 1e-9);
     }
 
     #[test]
     fn two_channels_are_told_by_sum_and_difference() {
         let left: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.1).sin()).collect();
         let right: Vec<f32> = left.iter().map(|x| -x).collect();
-        let survey = survey(&[left, right], (0, 0), 300);
+        let survey = survey(&[left, right], 0, false, 300);
         let [sum, difference] = survey.both.unwrap();
         assert_eq!(sum.energy, 0.0);
         assert!((difference.energy - survey.channels[0].energy).abs() < 1e-6);

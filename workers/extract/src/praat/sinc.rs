@@ -23,8 +23,8 @@ pub(super) struct Sinc {
 /// Steps of a table between two samples.
 const STEPS: usize = 64;
 
-/// Farthest from a guess that parabolas are trusted to lead to a maximum, in steps.
-const FAR: f64 = 8.0;
+/// Farthest from a guess that a parabola is trusted to lead towards a maximum, in steps.
+const FAR: f64 = 12.0;
 
 /// Terms that are computed side by side; even, so that signs alternate within.
 const LANES: usize = 8;
@@ -62,18 +62,20 @@ impl Sinc {
         let mut guess = ((peak as f64 + vertex) * steps).round();
         // Where the curve is as smooth as it looks, parabolas through three close points
         // lead to the maximum: the error falls with the cube of the distance.
-        for _ in 0..4 {
-            let heights = [-1.0, 0.0, 1.0].map(|shift| self.at_step(y, guess + shift));
-            let (shift, height) = parabola(heights[0], heights[1], heights[2]);
-            if shift == 0.0 || shift.abs() > FAR {
-                break;
-            }
-            if shift.abs() <= 1.0 {
-                return ((guess + shift) / steps, height);
-            }
-            guess = (guess + shift).round();
-        }
         let centre = peak as f64;
+        for _ in 0..6 {
+            // No closure: it would be compiled without the vectors that this is for.
+            let (left, middle) = (self.at_step(y, guess - 1.0), self.at_step(y, guess));
+            let right = self.at_step(y, guess + 1.0);
+            let (slope, bend) = (0.5 * (right - left), 2.0 * middle - left - right);
+            if bend > 0.0 && slope.abs() <= bend {
+                let shift = slope / bend;
+                return ((guess + shift) / steps, middle + 0.5 * slope * shift);
+            }
+            let uphill = if bend > 0.0 { slope / bend } else { FAR.copysign(slope) };
+            guess = (guess + uphill.clamp(-FAR, FAR)).round();
+            guess = guess.clamp((centre - 1.0) * steps + 1.0, (centre + 1.0) * steps - 1.0);
+        }
         brent(|x| between(y, x, self.depth), centre - 1.0, centre + 1.0)
     }
 
