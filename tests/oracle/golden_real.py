@@ -29,7 +29,7 @@ BANDS = slice(3, None, 8)
 
 def main(data, out):
     data, out = pathlib.Path(data), pathlib.Path(out)
-    write(out / "native.json", data, recordings(data, NATIVE), lambda path: path)
+    write(out / "native.json", data, sound(recordings(data, NATIVE)), lambda path: path)
     with tempfile.TemporaryDirectory() as folder:
         wav = pathlib.Path(folder, "own_rate.wav")
 

@@ -72,9 +72,11 @@ impl Sinc {
                 let shift = slope / bend;
                 return ((guess + shift) / steps, middle + 0.5 * slope * shift);
             }
-            let uphill = if bend > 0.0 { slope / bend } else { FAR.copysign(slope) };
-            guess = (guess + uphill.clamp(-FAR, FAR)).round();
-            guess = guess.clamp((centre - 1.0) * steps + 1.0, (centre + 1.0) * steps - 1.0);
+            guess = (guess + (slope / bend).clamp(-FAR, FAR)).round();
+            // Where the curve is not a hill, there may be another one.
+            if bend <= 0.0 || (guess - centre * steps).abs() >= steps {
+                break;
+            }
         }
         brent(|x| between(y, x, self.depth), centre - 1.0, centre + 1.0)
     }
