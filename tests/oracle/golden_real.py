@@ -29,7 +29,7 @@ BANDS = slice(3, None, 8)
 
 def main(data, out):
     data, out = pathlib.Path(data), pathlib.Path(out)
-    write(out / "native.json", data, sound(recordings(data, NATIVE)), lambda path: path)
+    write(out / "native.json", data, same_samples(recordings(data, NATIVE)), lambda path: path)
     with tempfile.TemporaryDirectory() as folder:
         wav = pathlib.Path(folder, "own_rate.wav")
 
@@ -38,6 +38,11 @@ def main(data, out):
             return wav
 
         write(out / "own_rate.json", data, own_rate_recordings(data, OWN_RATE), rewritten)
+
+
+def same_samples(paths):
+    """Without those that decoders read as different samples: parity.py tells how different."""
+    return [path for path in paths if "c09_imaadpcm" not in path and "c15_aac" not in path]
 
 
 def unsteady(path, columns):

@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use common::fixture_voice;
 use proptest::prelude::*;
-use voxage_contract::{FeatureSpec, Features, Warning};
+use voxage_contract::{FeatureSpec, Features, Limits, Warning};
 use voxage_extract::Extractor;
 use voxage_extract::synth::wav_bytes;
 
@@ -113,4 +113,24 @@ fn given_columns_are_put_in_and_the_rest_is_the_same() {
         assert_eq!(*found, given.get(column.name).copied().or(*computed), "{}", column.name);
     }
     assert_eq!(features.mel, plain.mel);
+}
+
+#[test]
+fn what_takes_too_much_is_rejected() {
+    let wav = wav_bytes(&fixture_voice(16_000), 16_000);
+    let mut stereo = wav.clone();
+    (stereo[22], stereo[32]) = (2, 4);
+    let code = |wav: &[u8], limits: Limits| {
+        let spec = FeatureSpec { limits, ..FeatureSpec::default() };
+        let given = BTreeMap::new();
+        let result = Extractor::new(&spec).unwrap().extract(Cursor::new(wav.to_vec()), &given);
+        result.map_or_else(|reject| format!("{}/{}", reject.stage, reject.code), |_| "ok".into())
+    };
+    let limits = Limits::default();
+    assert_eq!(code(&wav, limits), "ok");
+    assert_eq!(code(&wav, Limits { mib: 0, ..limits }), "fetch/too_large");
+    assert_eq!(code(&wav_bytes(&[0.1; 70_000], 8_000), Limits { duration_s: 5, ..limits }), "decode/too_long");
+    assert_eq!(code(&stereo, Limits { channels: 2, ..limits }), "ok");
+    assert_eq!(code(&stereo, Limits { channels: 1, ..limits }), "decode/unsupported_channels");
+    assert_eq!(code(&wav, Limits { extract_s: 0, ..limits }), "extract/too_slow");
 }

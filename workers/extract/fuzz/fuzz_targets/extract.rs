@@ -4,12 +4,11 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use voxage_contract::FeatureSpec;
 use voxage_extract::Extractor;
-use voxage_extract_fuzz::{extract, judge_panics, mend_ogg};
+use voxage_extract_fuzz::{extract, judge_panics, mend_ogg, whole};
 
 thread_local! {
-    static EXTRACTOR: RefCell<Extractor> = RefCell::new(Extractor::new(&FeatureSpec::default()));
+    static EXTRACTOR: RefCell<Extractor> = RefCell::new(whole());
 }
 
 fuzz_target!(init: judge_panics(), |bytes: &[u8]| {

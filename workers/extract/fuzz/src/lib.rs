@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::panic;
 
-use voxage_contract::{FeatureSpec, Features};
+use voxage_contract::columns::TabularSet;
+use voxage_contract::{FeatureSpec, Features, Mono};
 use voxage_extract::Extractor;
 
 /// Takes the place of libFuzzer's hook, for which every panic is a crash, even one in
@@ -41,7 +42,17 @@ pub fn extract(extractor: &mut Extractor, bytes: &[u8]) -> Option<Features> {
 
 /// An extractor of the spectrogram only, which all decoded samples still go through.
 pub fn plain() -> Extractor {
-    Extractor::new(&FeatureSpec { tabular: Vec::new(), ..FeatureSpec::default() })
+    of(&FeatureSpec { tabular: Vec::new(), ..FeatureSpec::default() })
+}
+
+/// An extractor of all features that need no weights, of channels that are listened to.
+pub fn whole() -> Extractor {
+    let tabular = vec![TabularSet::Compat, TabularSet::Clean];
+    of(&FeatureSpec { tabular, mono: Mono::Auto, ..FeatureSpec::default() })
+}
+
+fn of(spec: &FeatureSpec) -> Extractor {
+    Extractor::new(spec).expect("it has no embedding")
 }
 
 /// Makes the checksums of Ogg pages right: nothing behind a wrong one is looked at.
