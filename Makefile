@@ -36,6 +36,8 @@ test: lint
 	cargo build --locked --workspace --bins
 	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) VOXAGE_WEIGHTS=$$(deploy/weights) \
 	  cargo nextest run --locked --workspace --no-fail-fast
+	# What processors without AVX run.
+	cargo nextest run --locked -p voxage-extract --features portable --test golden
 
 # On the recordings in VOXAGE_DATA; close everything else first.
 bench-extract: setup

@@ -164,7 +164,7 @@ pub const CLEAN: [Column; 23] = [
         "slope_voiced",
         "dB/octave",
         "-80 to 80",
-        "slope of the regression line through a frame's mel levels from 200 to 8000 Hz, mean of voiced frames",
+        "slope of the regression line through a frame's levels in the octaves from 250 to 8000 Hz, mean of voiced frames",
     ),
     audio(
         "rolloff_voiced",

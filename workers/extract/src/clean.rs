@@ -3,13 +3,11 @@
 //! Always holds: everything is read off tracks that the other features need as well; no
 //! sample is looked at here.
 
-use voxage_contract::N_MELS;
 use voxage_contract::spec::{HOP_SAMPLES, SAMPLE_RATE_HZ};
 
 use crate::columns::Columns;
 use crate::lanes;
 use crate::level::CONTOUR_SAMPLES;
-use crate::mel::centre_hz;
 use crate::praat::{Pitch, is_voiced};
 use crate::spectral::Spectral;
 
@@ -47,8 +45,6 @@ pub(crate) struct Tracks<'a> {
     /// Mean power of every [`CONTOUR_SAMPLES`] samples.
     pub(crate) contour: &'a [f32],
     pub(crate) spectral: &'a Spectral,
-    /// Tilt of each frame's mel levels in dB an octave.
-    pub(crate) slopes_db: &'a [f32],
     pub(crate) length_s: f64,
     /// Of the transcript, if there is one.
     pub(crate) n_words: Option<f64>,
@@ -84,7 +80,7 @@ impl Tracks<'_> {
         let spectral = self.spectral;
         columns.set("centroid_voiced", self.mean_voiced(&spectral.centroids_hz));
         columns.set("rolloff_voiced", self.mean_voiced(&spectral.roll_offs_hz));
-        columns.set("slope_voiced", self.mean_voiced(self.slopes_db));
+        columns.set("slope_voiced", self.mean_voiced(&spectral.slopes_db));
     }
 
     fn is_voiced_at(&self, time_s: f64) -> bool {
@@ -175,19 +171,4 @@ fn peaks(levels: &[f32], dip: f32) -> Vec<usize> {
         }
     }
     found
-}
-
-/// Weights whose product with a frame's mel levels is their slope in dB an octave: the
-/// least-squares line through the bands centred between 200 and 8000 Hz.
-pub(crate) fn slope_weights() -> Vec<f32> {
-    let octave = |band: usize| centre_hz(band).log2();
-    let used: Vec<usize> =
-        (0..N_MELS).filter(|&band| (200.0..=8000.0).contains(&centre_hz(band))).collect();
-    let mean = used.iter().map(|&band| octave(band)).sum::<f64>() / used.len() as f64;
-    let square: f64 = used.iter().map(|&band| (octave(band) - mean).powi(2)).sum();
-    let mut weights = vec![0.0; N_MELS];
-    for band in used {
-        weights[band] = ((octave(band) - mean) / square) as f32;
-    }
-    weights
 }

@@ -15,11 +15,10 @@ use voxage_contract::columns::TabularSet;
 use voxage_contract::spec::{N_FFT, SAMPLE_RATE_HZ};
 use voxage_contract::{Embedding, FeatureSpec, Features, Mel, Mono, N_MELS, Reject, Warning};
 
-use crate::clean::{self, slope_weights};
+use crate::clean;
 use crate::columns::Columns;
 use crate::decode::Recording;
 use crate::embedding::{self, Encoder, Speech, Weights, WeightsError};
-use crate::lanes;
 use crate::level::{Level, Meter};
 use crate::mel::{self, MelBank};
 use crate::mix::Mix;
@@ -41,7 +40,6 @@ pub struct Extractor {
     spec: FeatureSpec,
     stft: Stft,
     mel_bank: MelBank,
-    slope_weights: Vec<f32>,
     tempo: Tempo,
     encoder: Option<Encoder>,
     rates: Rates,
@@ -54,7 +52,6 @@ struct Tracks {
     n_samples: usize,
     level: Level,
     spectral: Spectral,
-    slopes_db: Vec<f32>,
     pitch: Option<Pitch>,
     harmonicity_db: Option<Vec<f64>>,
 }
@@ -74,7 +71,6 @@ impl Extractor {
             encoder,
             stft: Stft::new(),
             mel_bank: MelBank::new(),
-            slope_weights: slope_weights(),
             tempo: Tempo::new(),
             rates: Rates::default(),
         })
@@ -116,7 +112,6 @@ impl Extractor {
                 harmonicity_db: tracks.harmonicity_db.as_deref(),
                 contour: &tracks.level.contour,
                 spectral: &tracks.spectral,
-                slopes_db: &tracks.slopes_db,
                 length_s: recording.info.duration_s,
                 n_words: given.get("num_words").copied(),
             }
@@ -156,15 +151,12 @@ impl Extractor {
         let mut voice = praat.tracks(extent(recording, mix), wanted);
         let hears_all = self.spec.mono == Mono::Mean;
         let (mut meter, mut spectral) = (Meter::default(), Spectral::default());
-        let (mut db, mut slopes_db, mut n_samples) = (Vec::new(), Vec::new(), 0);
-        let (mel_bank, slope_weights) = (&self.mel_bank, &self.slope_weights);
+        let (mut db, mut n_samples) = (Vec::new(), 0);
+        let mel_bank = &self.mel_bank;
         let mut frame = |power: &[f32]| {
-            let levels = mel_bank.push(power, &mut db);
+            mel_bank.push(power, &mut db);
             if wants_spectral {
                 spectral.push(power, wants_clean);
-            }
-            if wants_clean {
-                slopes_db.push(lanes::dot(levels, slope_weights));
             }
         };
         let (mut scratch, mut resampled) = (Vec::new(), Vec::new());
@@ -194,7 +186,7 @@ impl Extractor {
         self.stft.finish(&mut frame);
         let (pitch, harmonicity_db) = voice.finish();
         let level = meter.finish();
-        Ok(Tracks { db, n_samples, level, spectral, slopes_db, pitch, harmonicity_db })
+        Ok(Tracks { db, n_samples, level, spectral, pitch, harmonicity_db })
     }
 
     /// Takes what needs the tracks of the first pass: pulses, and the embedding of what is

@@ -73,11 +73,6 @@ fn edge_hz(rate_hz: u32, n_bands: usize, i: usize) -> f64 {
     mel_to_hz(hz_to_mel(f64::from(rate_hz) / 2.0) / (n_bands + 1) as f64 * i as f64)
 }
 
-/// The middle of a band in Hz.
-pub(crate) fn centre_hz(band: usize) -> f64 {
-    edge_hz(SAMPLE_RATE_HZ, N_MELS, band + 1)
-}
-
 impl MelBank {
     pub(crate) fn new() -> Self {
         let filters = triangles(SAMPLE_RATE_HZ, N_FFT, N_MELS).into_iter();
@@ -93,14 +88,12 @@ impl MelBank {
     }
 
     /// Adds the levels of one frame's power spectrum in dB re 1 to `db`: 128 values, no
-    /// lower bound but [`FLOOR`]. Gives them, too.
-    pub(crate) fn push<'a>(&self, power: &[f32], db: &'a mut Vec<f32>) -> &'a [f32] {
+    /// lower bound but [`FLOOR`].
+    pub(crate) fn push(&self, power: &[f32], db: &mut Vec<f32>) {
         let mut levels = [0.0; N_MELS];
         powers(&self.bands, power, &mut levels);
         to_db(&mut levels);
-        let from = db.len();
         db.extend_from_slice(&levels);
-        &db[from..]
     }
 }
 

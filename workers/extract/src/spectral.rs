@@ -1,5 +1,5 @@
-//! What the frames' spectra say beside their mel levels: piptrack's peaks, the centroid
-//! and the roll-off.
+//! What the frames' spectra say beside their mel levels: piptrack's peaks, the centroid,
+//! the roll-off and the slope.
 //!
 //! Definitions: `librosa.piptrack` (150 to 4000 Hz, threshold 0.1) with the mean, maximum
 //! and minimum of its positive pitches; `librosa.feature.spectral_centroid` and
@@ -26,6 +26,11 @@ const THRESHOLD: f32 = 0.1;
 /// Part of a frame's magnitude that lies below the roll-off.
 const ROLL_OFF: f64 = 0.85;
 
+/// Octaves from 250 to 8000 Hz, which a spectrum's slope is read from: wide enough to hold
+/// a harmonic of any voice.
+const OCTAVES: usize = 5;
+const FIRST_OCTAVE_HZ: f64 = 250.0;
+
 /// Running sums over frames, and what each was like.
 #[derive(Default)]
 pub(crate) struct Spectral {
@@ -34,6 +39,8 @@ pub(crate) struct Spectral {
     pub(crate) centroids_hz: Vec<f32>,
     /// Frequency in Hz of each frame's roll-off; 0 in silence.
     pub(crate) roll_offs_hz: Vec<f32>,
+    /// Slope of each frame in dB an octave.
+    pub(crate) slopes_db: Vec<f32>,
     centroid_sum_hz: f64,
     magnitude: Vec<f32>,
 }
@@ -47,8 +54,8 @@ struct Peaks {
 }
 
 impl Spectral {
-    /// Takes the power spectrum of the next frame; `shape` asks for its centroid and
-    /// roll-off to be kept.
+    /// Takes the power spectrum of the next frame; `shape` asks for its centroid,
+    /// roll-off and slope to be kept.
     pub(crate) fn push(&mut self, power: &[f32], shape: bool) {
         self.magnitude.resize(N_PADDED, 0.0);
         roots(power, &mut self.magnitude);
@@ -61,6 +68,7 @@ impl Spectral {
             self.centroids_hz.push(centroid_hz as f32);
             let bin = if is_sound { roll_off(&self.magnitude, ROLL_OFF * sum) } else { 0 };
             self.roll_offs_hz.push((bin as f64 * BIN_HZ) as f32);
+            self.slopes_db.push(slope_db(power) as f32);
         }
     }
 
@@ -122,6 +130,22 @@ fn moments(magnitude: &[f32]) -> (f64, f64) {
     }
     let total = |lanes: [f32; LANES]| lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
     (total(sum), total(moment))
+}
+
+/// The slope of the least-squares line through the levels of the octaves, in dB an octave.
+fn slope_db(power: &[f32]) -> f64 {
+    let bin = |octave: usize| (FIRST_OCTAVE_HZ * (1 << octave) as f64 / BIN_HZ).round() as usize;
+    let level_db = |octave: usize| {
+        let bins = bin(octave)..bin(octave + 1);
+        let n = bins.len() as f64;
+        10.0 * (lanes::sum(&power[bins]) / n).max(f64::from(f32::MIN_POSITIVE)).log10()
+    };
+    let middle = (OCTAVES - 1) as f64 / 2.0;
+    let (moment, square) = (0..OCTAVES).fold((0.0, 0.0), |(moment, square), octave| {
+        let x = octave as f64 - middle;
+        (moment + x * level_db(octave), square + x * x)
+    });
+    moment / square
 }
 
 /// The first bin at which the sum of the magnitudes reaches `part`.

@@ -57,7 +57,8 @@ fn pulses(duration_s: f64, train: &[(f64, f64)]) -> Vec<f32> {
 
 /// `n` harmonics of 150 Hz, each that much weaker than the one below, under an envelope.
 fn voice(duration_s: f64, envelope: impl Fn(f64) -> f64) -> Vec<f32> {
-    let wave = |t: f64| (1..=20).map(|k| (TAU * 150.0 * f64::from(k) * t).cos() / 20.0).sum::<f64>();
+    let wave =
+        |t: f64| (1..=20).map(|k| (TAU * 150.0 * f64::from(k) * t).cos() / 20.0).sum::<f64>();
     seconds(duration_s).map(|t| (envelope(t) * 0.5 * wave(t)) as f32).collect()
 }
 
@@ -66,21 +67,24 @@ fn f0_is_the_rate_of_a_pulse_train() {
     let train: Vec<_> = (1..479).map(|i| (f64::from(i) / 120.0, 0.5)).collect();
     let found = measure(pulses(4.0, &train));
     let semitones = 12.0 * 1.2f64.log2();
-    check(&found, &[
-        ("f0_mean", 120.0, 0.05),
-        ("f0_median", 120.0, 0.05),
-        ("f0_p05", 120.0, 0.1),
-        ("f0_p95", 120.0, 0.1),
-        ("f0_sd", 0.0, 0.1),
-        ("f0_mean_st", semitones, 0.01),
-        ("f0_median_st", semitones, 0.01),
-        ("f0_p05_st", semitones, 0.02),
-        ("f0_p95_st", semitones, 0.02),
-        ("f0_sd_st", 0.0, 0.02),
-        ("jitter_local", 0.0, 1e-4),
-        ("shimmer_local", 0.0, 2e-3),
-        ("audio_length", 4.0, 1e-9),
-    ]);
+    check(
+        &found,
+        &[
+            ("f0_mean", 120.0, 0.05),
+            ("f0_median", 120.0, 0.05),
+            ("f0_p05", 120.0, 0.1),
+            ("f0_p95", 120.0, 0.1),
+            ("f0_sd", 0.0, 0.1),
+            ("f0_mean_st", semitones, 0.01),
+            ("f0_median_st", semitones, 0.01),
+            ("f0_p05_st", semitones, 0.02),
+            ("f0_p95_st", semitones, 0.02),
+            ("f0_sd_st", 0.0, 0.02),
+            ("jitter_local", 0.0, 1e-4),
+            ("shimmer_local", 0.0, 2e-3),
+            ("audio_length", 4.0, 1e-9),
+        ],
+    );
 }
 
 #[test]
@@ -93,19 +97,22 @@ fn f0_spreads_as_a_glide_does() {
     }
     let found = measure(pulses(8.0, &train));
     let octave = 12.0;
-    check(&found, &[
-        ("f0_mean", 150.0, 0.5),
-        ("f0_median", 150.0, 0.7),
-        ("f0_sd", 100.0 / 12f64.sqrt(), 0.5),
-        ("f0_p05", 105.0, 0.7),
-        ("f0_p95", 195.0, 0.7),
-        ("f0_p05_st", octave * 1.05f64.log2(), 0.12),
-        ("f0_p95_st", octave * 1.95f64.log2(), 0.07),
-        ("f0_median_st", octave * 1.5f64.log2(), 0.08),
-        // Of 12 log2(1 + u) for u even over 0 to 1.
-        ("f0_mean_st", octave * (2.0 - 1.0 / 2f64.ln()), 0.06),
-        ("f0_sd_st", 3.413, 0.06),
-    ]);
+    check(
+        &found,
+        &[
+            ("f0_mean", 150.0, 0.5),
+            ("f0_median", 150.0, 0.7),
+            ("f0_sd", 100.0 / 12f64.sqrt(), 0.5),
+            ("f0_p05", 105.0, 0.7),
+            ("f0_p95", 195.0, 0.7),
+            ("f0_p05_st", octave * 1.05f64.log2(), 0.12),
+            ("f0_p95_st", octave * 1.95f64.log2(), 0.07),
+            ("f0_median_st", octave * 1.5f64.log2(), 0.08),
+            // Of 12 log2(1 + u) for u even over 0 to 1.
+            ("f0_mean_st", octave * (2.0 - 1.0 / 2f64.ln()), 0.06),
+            ("f0_sd_st", 3.413, 0.06),
+        ],
+    );
 }
 
 #[test]
@@ -149,7 +156,10 @@ fn pauses_have_their_length() {
     let silent = [0.0..0.4, 1.0..1.5, 2.0..2.1, 3.0..4.0, 4.6..5.0];
     let samples = voice(5.0, |t| if silent.iter().any(|s| s.contains(&t)) { 0.0 } else { 1.0 });
     let found = measure(samples);
-    check(&found, &[("pause_count", 2.0, 0.0), ("pause_total", 1.5, 0.03), ("pause_mean", 0.75, 0.015)]);
+    check(
+        &found,
+        &[("pause_count", 2.0, 0.0), ("pause_total", 1.5, 0.03), ("pause_mean", 0.75, 0.015)],
+    );
     let found = measure(voice(1.0, |_| 1.0));
     check(&found, &[("pause_count", 0.0, 0.0), ("pause_total", 0.0, 0.0)]);
     assert_eq!(found["pause_mean"], None);
@@ -160,7 +170,10 @@ fn rates_are_counts_over_the_length() {
     // Four syllables a second.
     let samples = voice(5.0, |t| 0.05 + 0.95 * (0.5 - 0.5 * (TAU * 4.0 * t).cos()));
     let found = measure_with(&[("num_words".to_owned(), 10.0)].into(), samples);
-    check(&found, &[("syllables_per_s", 4.0, 0.2), ("words_per_s", 2.0, 1e-9), ("voiced_ratio", 1.0, 0.01)]);
+    check(
+        &found,
+        &[("syllables_per_s", 4.0, 0.2), ("words_per_s", 2.0, 1e-9), ("voiced_ratio", 1.0, 0.01)],
+    );
     assert_eq!(measure(voice(1.0, |_| 1.0))["words_per_s"], None);
 }
 
@@ -172,13 +185,16 @@ fn spectra_are_of_voiced_frames() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         f64::from(state) / f64::from(u32::MAX) - 0.5
     };
-    let samples = seconds(6.0).map(|t| if t < 2.0 { 0.5 * (TAU * 500.0 * t).sin() } else { 0.2 * noise() });
+    let samples =
+        seconds(6.0).map(|t| if t < 2.0 { 0.5 * (TAU * 500.0 * t).sin() } else { 0.2 * noise() });
     let found = measure(samples.map(|x| x as f32).collect());
     check(&found, &[("rolloff_voiced", 500.0, 150.0), ("centroid_voiced", 500.0, 150.0)]);
     // Harmonics that fall by 6 and 12 dB an octave.
     for power in [1, 2] {
         let wave = |t: f64| {
-            (1..=80).map(|k| (TAU * 100.0 * f64::from(k) * t).cos() / f64::from(k).powi(power)).sum::<f64>()
+            (1..=80)
+                .map(|k| (TAU * 100.0 * f64::from(k) * t).cos() / f64::from(k).powi(power))
+                .sum::<f64>()
         };
         let found = measure(seconds(2.0).map(|t| (0.1 * wave(t)) as f32).collect());
         check(&found, &[("slope_voiced", -6.02 * f64::from(power), 0.7)]);
@@ -188,8 +204,10 @@ fn spectra_are_of_voiced_frames() {
 #[test]
 fn silence_has_no_voice() {
     let found = measure(vec![0.0; RATE_HZ as usize]);
-    let known: Vec<_> = found.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect();
-    let expected = ["audio_length", "pause_count", "pause_total", "syllables_per_s", "voiced_ratio"];
+    let known: Vec<_> =
+        found.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect();
+    let expected =
+        ["audio_length", "pause_count", "pause_total", "syllables_per_s", "voiced_ratio"];
     assert_eq!(known, expected);
     assert_eq!(found["voiced_ratio"], Some(0.0));
 }

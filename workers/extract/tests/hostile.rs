@@ -129,7 +129,10 @@ fn what_takes_too_much_is_rejected() {
     let limits = Limits::default();
     assert_eq!(code(&wav, limits), "ok");
     assert_eq!(code(&wav, Limits { mib: 0, ..limits }), "fetch/too_large");
-    assert_eq!(code(&wav_bytes(&[0.1; 70_000], 8_000), Limits { duration_s: 5, ..limits }), "decode/too_long");
+    assert_eq!(
+        code(&wav_bytes(&[0.1; 70_000], 8_000), Limits { duration_s: 5, ..limits }),
+        "decode/too_long"
+    );
     assert_eq!(code(&stereo, Limits { channels: 2, ..limits }), "ok");
     assert_eq!(code(&stereo, Limits { channels: 1, ..limits }), "decode/unsupported_channels");
     assert_eq!(code(&wav, Limits { extract_s: 0, ..limits }), "extract/too_slow");

@@ -113,7 +113,7 @@ fn check(golden: &str, bar: &Bar, prepare: impl Fn(Vec<u8>) -> Vec<u8>) {
         .expect("the script wrote it");
     let mut spec = FeatureSpec::default();
     spec.mel.storage = MelStorage::F32;
-    let mut extractor = Extractor::new(&spec).unwrap();
+    let mut extractor = Extractor::new(&spec).expect("it has no embedding");
     let mut tally = Tally::default();
     for expected in &golden.recordings {
         let file = std::fs::read(data.join(&expected.path)).expect("the data is whole");

@@ -30,7 +30,8 @@ async fn two_hours_are_extracted_in_bounded_memory() {
         tabular: vec![TabularSet::Compat, TabularSet::Clean],
         ..FeatureSpec::default()
     };
-    let recording = Recording { id: "long".into(), path: "long.wav".into(), ..Recording::default() };
+    let recording =
+        Recording { id: "long".into(), path: "long.wav".into(), ..Recording::default() };
     let root = source::root_uri(folder.path()).unwrap();
     let rows: Vec<Row> =
         Pool::new(1).extract(&spec, &root, vec![recording]).try_collect().await.unwrap();
@@ -42,9 +43,13 @@ async fn two_hours_are_extracted_in_bounded_memory() {
     assert_eq!(features.audio.duration_s, f64::from(duration_s));
     let n_samples = duration_s as usize * SAMPLE_RATE_HZ as usize;
     assert_eq!(features.mel.n_frames, 1 + n_samples / HOP_SAMPLES);
-    assert!(features.tabular.iter().zip(spec.columns()).all(|(value, c)| {
-        value.is_some() || !c.from_audio || c.name == "words_per_s"
-    }));
+    assert!(
+        features
+            .tabular
+            .iter()
+            .zip(spec.columns())
+            .all(|(value, c)| { value.is_some() || !c.from_audio || c.name == "words_per_s" })
+    );
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak_mib = peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024;
