@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Place, QUICK, call, json, objects, run, sealed_rows, stderr};
+use common::{Place, QUICK, call, command, json, objects, run, sealed_rows, stderr};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -308,6 +308,45 @@ fn one_file_name_with_other_audio_is_not_the_same_data_set() {
     run(&other, &root, &["--dataset", "other"]);
     let status = json(&["status", "--root", &root, "--json"]);
     assert_eq!(status["datasets"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn every_feature_can_be_asked_for() {
+    let place = Place::new();
+    let (manifest, root) = (place.synth(30), place.text("root"));
+    let run = |features: &[&str], weights: &str| {
+        let args = ["run", manifest.to_str().unwrap(), "--root", &root, "--json"];
+        let args = [&args, QUICK, features].concat();
+        command(&args).env("VOXAGE_WEIGHTS", weights).output().unwrap()
+    };
+    let sets = ["--mono", "auto", "--tabular", "compat,clean"];
+    let output = run(&sets, "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for row in sealed_rows(&place.path("root"), answer["manifest"].as_str().unwrap()).values() {
+        let features = row.outcome.as_ref().unwrap();
+        assert_eq!(features.audio.mix, "mono");
+        assert_eq!(features.tabular.len(), 37);
+        assert_eq!(features.embedding, None);
+    }
+    // Without its weights an embedding is refused before any work.
+    let embedding = ["--embedding", "resemblyzer", "--dataset", "e"];
+    let refused = run(&embedding, "/nowhere");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("deploy/weights"), "{}", stderr(&refused));
+    assert!(!place.path("root/datasets/e").exists());
+    let Some(weights) = std::env::var_os("VOXAGE_WEIGHTS") else {
+        eprintln!("SKIPPED: VOXAGE_WEIGHTS does not name the speaker encoder's weights");
+        return;
+    };
+    let output = run(&embedding, weights.to_str().unwrap());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for row in sealed_rows(&place.path("root"), answer["manifest"].as_str().unwrap()).values() {
+        let embedding = row.outcome.as_ref().unwrap().embedding.as_ref().unwrap();
+        let norm: f32 = embedding.iter().map(|x| x * x).sum();
+        assert!(embedding.len() == 256 && (norm - 1.0).abs() < 1e-4, "{norm}");
+    }
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn moments(magnitude: &[f32]) -> (f64, f64) {
 
 /// The slope of the least-squares line through the levels of the octaves, in dB an octave.
 fn slope_db(power: &[f32]) -> f64 {
-    let bin = |octave: usize| (FIRST_OCTAVE_HZ * (1 << octave) as f64 / BIN_HZ).round() as usize;
+    let bin = |octave: usize| (FIRST_OCTAVE_HZ / BIN_HZ * f64::from(1 << octave)).round() as usize;
     let level_db = |octave: usize| {
         let bins = bin(octave)..bin(octave + 1);
         let n = bins.len() as f64;

@@ -13,7 +13,7 @@ use voxage_extract::synth::wav_bytes;
 
 fn extract(bytes: Vec<u8>) -> Option<Features> {
     let result = Extractor::new(&FeatureSpec::default())
-        .unwrap()
+        .expect("it has no embedding")
         .extract(Cursor::new(bytes), &BTreeMap::new());
     // Memory does not fail to be read.
     assert!(!result.as_ref().is_err_and(|reject| reject.stage == "fetch"), "{result:?}");

@@ -8,7 +8,8 @@ use std::fs::File;
 
 use common::agreement::{Kind, agreement};
 use common::real_data;
-use voxage_contract::{FeatureSpec, Features, Reject};
+use voxage_contract::columns::TabularSet;
+use voxage_contract::{FeatureSpec, Features, Mono, Reject};
 use voxage_extract::Extractor;
 
 #[test]
@@ -16,8 +17,16 @@ fn every_kind_of_file_ends_as_expected() {
     let Some(data) = real_data() else { return };
     let folder = data.join("mixed_formats");
     let mut manifest = csv::Reader::from_path(folder.join("recordings.csv")).unwrap();
-    let mut extractor = Extractor::new(&FeatureSpec::default()).unwrap();
+    let spec = FeatureSpec {
+        mono: Mono::Auto,
+        tabular: vec![TabularSet::Compat, TabularSet::Clean],
+        ..FeatureSpec::default()
+    };
+    let mut extractor = Extractor::new(&spec).unwrap();
     let mut n_rows = 0;
+    println!(
+        "\n| id | expected | ends as | codec | seconds | channels |\n|---|---|---|---|---|---|"
+    );
     for row in manifest.deserialize::<BTreeMap<String, String>>() {
         let row = row.unwrap();
         let (id, expect) = (row["id"].as_str(), row["expect"].as_str());
@@ -28,15 +37,42 @@ fn every_kind_of_file_ends_as_expected() {
         assert!(is_expected(expect, &result), "{id}: {expect} is not {result:?}");
         if let Ok(features) = &result {
             assert!(features.tabular.iter().flatten().all(|x| x.is_finite()), "{id}");
+            if let Some((_, mix)) = MIXES.iter().find(|(start, _)| id.starts_with(start)) {
+                assert_eq!(features.audio.mix, *mix, "{id}");
+            }
             if expect == "ok" {
                 let expected_s: f64 = row["duration"].parse().unwrap();
                 let off_s = (features.audio.duration_s - expected_s).abs();
                 assert!(off_s <= slack_s(&row["codec"]), "{id}: {off_s} s off {expected_s} s");
             }
         }
+        println!("| {id} | {expect} | {} |", ending(&result));
         n_rows += 1;
     }
     assert_eq!(n_rows, 60);
+}
+
+/// What `auto` makes of the channels of some files.
+const MIXES: [(&str, &str); 6] = [
+    ("r05", "left"),
+    ("r06", "left"),
+    ("d09", "left-right"),
+    ("d10", "left"),
+    ("d11", "right"),
+    ("c17", "mean"),
+];
+
+/// How a recording ended, and what it turned out to be.
+fn ending(result: &Result<Features, Reject>) -> String {
+    match result {
+        Err(reject) => format!("reject: {}/{} | | | ", reject.stage, reject.code),
+        Ok(features) => {
+            let warnings: Vec<_> = features.warnings.iter().map(|w| w.code()).collect();
+            let status = if warnings.is_empty() { "ok".into() } else { warnings.join(", ") };
+            let audio = &features.audio;
+            format!("{status} | {} | {:.3} | {}", audio.codec, audio.duration_s, audio.mix)
+        }
+    }
 }
 
 /// How far a duration may be from the table's, which has six decimals.
