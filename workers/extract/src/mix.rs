@@ -6,7 +6,7 @@ use std::fmt;
 
 use voxage_contract::Mono;
 
-use crate::decode::Survey;
+use crate::decode::{Heard, Survey};
 
 /// A channel with less than this part of the loudest one's energy carries nothing: -20 dB.
 /// An unplugged input was seen 30 dB down.
@@ -46,7 +46,7 @@ impl Mix {
     }
 
     fn listen(survey: &Survey) -> Self {
-        let energies: Vec<f64> = survey.channels.iter().map(|channel| channel.energy).collect();
+        let energies: Vec<f64> = survey.channels.iter().map(Heard::energy).collect();
         // The first of equals.
         let loudest =
             (0..energies.len()).rev().max_by(|&a, &b| energies[a].total_cmp(&energies[b]));
@@ -56,7 +56,7 @@ impl Mix {
             None if energies.len() > CENTRE && is_plugged(CENTRE) => Self::Channel(CENTRE),
             None => Self::Channel(loudest),
             Some(_) if !is_plugged(1 - loudest) => Self::Channel(loudest),
-            Some([sum, difference]) if difference.energy > OPPOSITE * sum.energy => {
+            Some([sum, difference]) if difference.energy() > OPPOSITE * sum.energy() => {
                 Self::Difference
             }
             Some(_) => Self::Mean,

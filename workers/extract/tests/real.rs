@@ -53,9 +53,10 @@ fn every_kind_of_file_ends_as_expected() {
 }
 
 /// What `auto` makes of the channels of some files.
-const MIXES: [(&str, &str); 6] = [
+const MIXES: [(&str, &str); 7] = [
     ("r05", "left"),
-    ("r06", "left"),
+    ("r06", "mean"),
+    ("c24", "channel 3"),
     ("d09", "left-right"),
     ("d10", "left"),
     ("d11", "right"),

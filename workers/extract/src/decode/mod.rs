@@ -32,7 +32,7 @@ use reject::{corrupt, fetch, too_large, too_long, too_slow, unsupported_channels
 use source::{Failure, Source};
 use stream::Stream;
 
-pub(crate) use survey::Survey;
+pub(crate) use survey::{Heard, Survey};
 
 /// Samples of all channels together that are held in memory: 48 MiB.
 const MOST_HELD: usize = 12 << 20;

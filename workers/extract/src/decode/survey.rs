@@ -16,7 +16,7 @@ pub(crate) struct Heard {
     high: f32,
     sum: f64,
     /// Sum of the squared samples.
-    pub(crate) energy: f64,
+    energy: f64,
     n_samples: usize,
 }
 
@@ -44,6 +44,11 @@ impl Heard {
         self.sum += more.sum;
         self.energy += more.energy;
         self.n_samples += more.n_samples;
+    }
+
+    /// Sum of the squared distances from the mean: what can be heard of the channel.
+    pub(crate) fn energy(&self) -> f64 {
+        (self.energy - self.sum * self.sum / self.n_samples.max(1) as f64).max(0.0)
     }
 
     /// Greatest magnitude of a sample.
@@ -199,7 +204,7 @@ mod tests {
         let right: Vec<f32> = left.iter().map(|x| -x).collect();
         let survey = survey(&[left, right], 0, false, 300);
         let [sum, difference] = survey.both.unwrap();
-        assert_eq!(sum.energy, 0.0);
-        assert!((difference.energy - survey.channels[0].energy).abs() < 1e-6);
+        assert_eq!(sum.energy(), 0.0);
+        assert!((difference.energy() - survey.channels[0].energy()).abs() < 1e-6);
     }
 }
