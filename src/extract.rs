@@ -65,6 +65,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let files: Vec<_> = call.matches.get_many::<PathBuf>("files").into_iter().flatten().collect();
     let npy = call.matches.get_one::<PathBuf>("mel-npy");
+    settings.need_weights()?;
     let mut spec = settings.spec.clone();
     if let Some(folder) = npy {
         // The file holds the spectrogram as computed, not as a shard would store it.

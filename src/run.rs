@@ -11,9 +11,8 @@ use clap::Command;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use voxage_contract::training::{Evaluation, Request, TrainRequest};
-use voxage_contract::{Embedding, Name, SealedManifest};
+use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::{ShardLimits, Submission, dispatch, plan, seal, submit};
-use voxage_extract::Weights;
 use voxage_features::Worker;
 use voxage_transport::{Dir, InProcess, Store};
 
@@ -72,9 +71,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let path = manifest::of(&call.matches)?;
     let model: Name = settings.model.parse()?;
     trainer::find()?;
-    if settings.spec.embedding != Embedding::None {
-        Weights::shared()?;
-    }
+    settings.need_weights()?;
     let audio_root = manifest::audio_root(&path, settings)?;
     manifest::refuse_structural(&path, &manifest::check(&path, &audio_root, |_, _| {})?)?;
     let dataset = manifest::dataset(&path, settings)?;

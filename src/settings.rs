@@ -12,7 +12,8 @@ use clap::{Arg, ArgMatches};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use voxage_contract::training::TrainSettings;
-use voxage_contract::{FeatureSpec, Name};
+use voxage_contract::{Embedding, FeatureSpec, Name};
+use voxage_extract::Weights;
 
 /// What a verb can be told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -332,6 +333,10 @@ impl Settings {
             ("slots", self.slots as u64),
             ("shard_recordings", self.shard_recordings as u64),
             ("shard_mib", self.shard_mib),
+            ("spec.limits.mib", self.spec.limits.mib),
+            ("spec.limits.duration_s", self.spec.limits.duration_s),
+            ("spec.limits.channels", self.spec.limits.channels),
+            ("spec.limits.extract_s", self.spec.limits.extract_s),
         ] {
             if value == 0 {
                 bail!("setting {key} must be at least 1");
@@ -344,6 +349,14 @@ impl Settings {
             );
         }
         self.train.check().map_err(|why| anyhow!("setting {why}"))
+    }
+
+    /// Refuses an embedding without its weights before any recording is touched.
+    pub fn need_weights(&self) -> Result<()> {
+        if self.spec.embedding != Embedding::None {
+            Weights::shared()?;
+        }
+        Ok(())
     }
 
     /// The data set that was named, if any.

@@ -136,7 +136,7 @@ pub const CLEAN: [Column; 23] = [
         "pause_count",
         "1",
         ANY,
-        "pauses: at least 0.2 s more than 30 dB below the loudest 0.1 s, between sounds",
+        "pauses: at least 0.2 s between sounds, 30 dB below the loudest 0.1 s, or up to 20 dB where there is noise",
     ),
     audio("pause_total", "s", ANY, "their total length"),
     audio("pause_mean", "s", "0.2 and more", "their mean length; null where there is none"),

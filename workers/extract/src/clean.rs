@@ -17,8 +17,17 @@ const SEMITONE_HZ: f64 = 100.0;
 /// What separates sounds counts as a pause from this length on, in seconds.
 const PAUSE_S: f64 = 0.2;
 
-/// A pause lies this far below the loudest sound, in dB.
-const PAUSE_DB: f64 = 30.0;
+/// Shorter sounds are clicks, which end no pause: 29 ms, in values of the contour.
+const CLICK: usize = 5;
+
+/// A pause lies this far below the loudest sound, in dB: more in a quiet room, less where
+/// there is noise between sounds.
+const PAUSE_DB: std::ops::RangeInclusive<f64> = 20.0..=30.0;
+
+/// Noise between sounds is what is louder than this part of the recording, and varies by as
+/// many dB.
+const NOISE_PART: f64 = 0.1;
+const NOISE_DB: f64 = 6.0;
 
 /// Time over which the loudest sound is measured, in seconds.
 const LOUDEST_S: f64 = 0.1;
@@ -71,7 +80,7 @@ impl Tracks<'_> {
         columns.set("hnr_voiced", mean(hnr.iter().copied().filter(|&db| is_voiced(db))));
         let pauses_s = pauses_s(self.contour);
         columns.set("pause_count", pauses_s.len() as f64);
-        columns.set("pause_total", pauses_s.iter().sum::<f64>());
+        columns.set("pause_total", pauses_s.iter().fold(0.0, |sum, length| sum + length));
         columns.set("pause_mean", mean(pauses_s.into_iter()));
         let n_syllables = self.syllables();
         columns.set("syllables_per_s", n_syllables as f64 / self.length_s);
@@ -127,14 +136,22 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// Lengths of the pauses in seconds.
 fn pauses_s(contour: &[f32]) -> Vec<f64> {
-    let loudest = lanes::range(&smoothed(contour, (LOUDEST_S / CONTOUR_S).round() as usize)).1;
-    let level = f64::from(loudest) * 10f64.powf(-PAUSE_DB / 10.0);
-    let is_sound = |power: &f32| f64::from(*power) > level;
-    let Some(first) = contour.iter().position(is_sound) else { return Vec::new() };
-    let last = contour.iter().rposition(is_sound).unwrap_or(first);
-    let runs = contour[first..=last].chunk_by(|a, b| is_sound(a) == is_sound(b));
-    let silent = runs.filter(|run| !is_sound(&run[0]));
-    silent.map(|run| run.len() as f64 * CONTOUR_S).filter(|&length| length >= PAUSE_S).collect()
+    let mut smooth = smoothed(contour, (LOUDEST_S / CONTOUR_S).round() as usize);
+    let loudest = f64::from(lanes::range(&smooth).1);
+    let rank = (NOISE_PART * smooth.len() as f64) as usize;
+    let (_, noise, _) = smooth.select_nth_unstable_by(rank, f32::total_cmp);
+    let noise_db = 10.0 * (f64::from(*noise) / loudest).log10() + NOISE_DB;
+    let level = loudest * 10f64.powf(noise_db.clamp(-PAUSE_DB.end(), -PAUSE_DB.start()) / 10.0);
+    let mut is_sound: Vec<bool> = contour.iter().map(|&power| f64::from(power) > level).collect();
+    for run in is_sound.chunk_by_mut(bool::eq) {
+        run[0] &= run.len() >= CLICK;
+        let is_sound = run[0];
+        run.fill(is_sound);
+    }
+    let Some(first) = is_sound.iter().position(|&sound| sound) else { return Vec::new() };
+    let last = is_sound.iter().rposition(|&sound| sound).unwrap_or(first);
+    let runs = is_sound[first..=last].chunk_by(bool::eq).filter(|run| !run[0]);
+    runs.map(|run| run.len() as f64 * CONTOUR_S).filter(|&length| length >= PAUSE_S).collect()
 }
 
 /// The mean of `width` neighbours of each value, of fewer at the ends.

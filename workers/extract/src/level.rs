@@ -35,7 +35,7 @@ pub(crate) struct Level {
     pub(crate) zero_crossing_rate: f64,
     /// Where there is sound, in samples.
     pub(crate) intervals: Vec<Range<usize>>,
-    /// Mean power of every [`CONTOUR_SAMPLES`] samples.
+    /// Mean power of every [`CONTOUR_SAMPLES`] samples around the mean of all.
     pub(crate) contour: Vec<f32>,
 }
 
@@ -43,7 +43,8 @@ pub(crate) struct Level {
 #[derive(Default)]
 pub(crate) struct Meter {
     hops: Vec<Hop>,
-    contour: Vec<f32>,
+    /// Mean power and mean of every [`CONTOUR_SAMPLES`] samples.
+    contour: Vec<(f32, f32)>,
     /// The start of a hop that is not complete.
     pending: Vec<f32>,
     n_samples: usize,
@@ -86,7 +87,8 @@ impl Meter {
         for part in samples.chunks(CONTOUR_SAMPLES) {
             let energy = lanes::dot_f64(part, part);
             hop.energy += energy;
-            self.contour.push((energy / part.len() as f64) as f32);
+            let n = part.len() as f64;
+            self.contour.push(((energy / n) as f32, (lanes::sum(part) / n) as f32));
         }
         self.last = samples[samples.len() - 1];
         self.n_samples += samples.len();
@@ -113,11 +115,14 @@ impl Meter {
             frames().map(|frame| crossings(frame) - i64::from(frame[0].crosses_first)).sum();
         let powers = frames().map(|frame| frame.iter().map(|hop| hop.energy).sum::<f64>());
         let powers: Vec<f64> = powers.map(|energy| energy / N_FFT as f64).collect();
+        let mean = contour.iter().map(|(_, mean)| f64::from(*mean)).sum::<f64>();
+        let mean = (mean / contour.len() as f64) as f32;
+        let around_mean = |(power, part): (f32, f32)| power - mean * (2.0 * part - mean);
         Level {
             energy: energy / n_samples as f64,
             zero_crossing_rate: n_crossings as f64 / (n_frames * N_FFT) as f64,
             intervals: split(&powers, n_samples),
-            contour,
+            contour: contour.into_iter().map(|part| around_mean(part).max(0.0)).collect(),
         }
     }
 }

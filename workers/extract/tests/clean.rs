@@ -160,6 +160,15 @@ fn pauses_have_their_length() {
         &found,
         &[("pause_count", 2.0, 0.0), ("pause_total", 1.5, 0.03), ("pause_mean", 0.75, 0.015)],
     );
+    // The same over a constant, and in noise 24 dB down.
+    let mut state = 1u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state as f32 / u32::MAX as f32 - 0.5) * 0.012
+    };
+    let samples = voice(5.0, |t| if silent.iter().any(|s| s.contains(&t)) { 0.0 } else { 1.0 });
+    let noisy = measure(samples.iter().map(|x| x + 0.3 + noise()).collect());
+    check(&noisy, &[("pause_count", 2.0, 0.0), ("pause_total", 1.5, 0.06)]);
     let found = measure(voice(1.0, |_| 1.0));
     check(&found, &[("pause_count", 0.0, 0.0), ("pause_total", 0.0, 0.0)]);
     assert_eq!(found["pause_mean"], None);

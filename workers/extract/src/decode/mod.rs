@@ -105,10 +105,11 @@ impl<R: Read + Seek + Send + 'static> Recording<R> {
             if n_channels as u64 > limits.channels {
                 return Err(unsupported_channels(n_channels, limits.channels));
             }
-            if n_decoded as u64 / u64::from(stream.rate_hz()) > limits.duration_s {
+            n_decoded += planes[0].len();
+            // What an encoder put around the recording does not count.
+            if is_longer(n_decoded, limits.duration_s.saturating_add(1), stream.rate_hz()) {
                 return Err(too_long(limits.duration_s));
             }
-            n_decoded += planes[0].len();
             let (skipped, unread) = stream.praat_margins().unwrap_or_default();
             let new = || Survey::new(n_channels, both, skipped, unread > 0);
             survey.get_or_insert_with(new).push(&planes);
@@ -124,6 +125,9 @@ impl<R: Read + Seek + Send + 'static> Recording<R> {
         let Some(survey) = survey.filter(|_| !range.is_empty()) else {
             return Err(stream.nothing());
         };
+        if is_longer(range.len(), limits.duration_s, stream.rate_hz()) {
+            return Err(too_long(limits.duration_s));
+        }
         let info = stream.info(range.len() as u64);
         let mut warnings = stream.warnings(info.duration_s);
         if survey.is_clipped() {
@@ -195,6 +199,10 @@ fn open<R: Read + Seek + Send + 'static>(source: &Source<R>) -> Result<Stream, R
     let source = source.again().map_err(fetch)?;
     catch_unwind(AssertUnwindSafe(|| Stream::open(source)))
         .unwrap_or_else(|_| Err(corrupt("its decoder gave up")))
+}
+
+fn is_longer(n_samples: usize, duration_s: u64, rate_hz: u32) -> bool {
+    n_samples as u64 > duration_s.saturating_mul(u64::from(rate_hz))
 }
 
 /// Tells a failed read from a damaged file.

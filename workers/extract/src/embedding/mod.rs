@@ -37,6 +37,9 @@ pub use weights::{Weights, WeightsError};
 /// Distance between the starts of two windows, in frames.
 const STRIDE: usize = WINDOW / 2;
 
+/// Mean square that nothing can be heard of: -120 dB re full scale.
+const SILENCE: f64 = 1e-12;
+
 /// Mean square that quieter recordings are raised to: -30 dB re full scale.
 const LEVEL: f64 = 1e-3;
 
@@ -79,10 +82,11 @@ impl Encoder {
         self.mel.push(samples, &mut self.frames);
     }
 
-    /// The embedding of what was pushed, of norm 1; none where that was nothing, or not
-    /// finite. The next recording may follow.
+    /// The embedding of what was pushed, of norm 1; none where that was nothing, silence, or
+    /// not finite. The next recording may follow.
     pub fn finish(&mut self) -> Option<[f32; EMBEDDING_UNITS]> {
-        if self.n_samples == 0 {
+        if self.energy <= SILENCE * self.n_samples as f64 {
+            self.start();
             return None;
         }
         let missing = (WINDOW * HOP).saturating_sub(self.n_samples);
