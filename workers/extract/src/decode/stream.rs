@@ -59,6 +59,8 @@ pub(super) struct Stream {
     n_frames: Option<u64>,
     /// Why the decoder will not take this kind of audio, once it said so.
     refusal: Option<&'static str>,
+    /// The container tells that its end is missing.
+    cut: bool,
     /// A packet was left out.
     damaged: bool,
     /// There were samples that are no numbers.
@@ -103,13 +105,14 @@ impl Stream {
         if au::is_au(&start) {
             return Self::open_pcm(au::open(Box::new(source)));
         }
+        let cut = start.starts_with(b"OggS") && !has_last_page(&mut source).map_err(fetch)?;
         let mut tag = [0; 3];
         if source.n_bytes() > 128 {
             source.seek(SeekFrom::End(-128)).map_err(fetch)?;
             source.read_exact(&mut tag).map_err(fetch)?;
             source.rewind().map_err(fetch)?;
         }
-        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_other(source)? })
+        Ok(Self { id3v1: tag == *b"TAG", cut, ..Self::open_other(source)? })
     }
 
     fn open_pcm(opened: Result<Pcm, HeaderError>) -> Result<Self, Reject> {
@@ -127,7 +130,9 @@ impl Stream {
             .probe(&Hint::new(), stream, Default::default(), Default::default())
             .map_err(|error| match error {
                 Error::Unsupported(_) => unknown_format(),
-                Error::IoError(why) if why.kind() == ErrorKind::UnexpectedEof => unknown_format(),
+                Error::IoError(why) if why.kind() == ErrorKind::UnexpectedEof => {
+                    corrupt("it ends within its header, or is no audio at all")
+                }
                 other => corrupt(other),
             })?;
         let track = reader
@@ -167,6 +172,7 @@ impl Stream {
             id3v1: false,
             n_frames,
             refusal: None,
+            cut: false,
             damaged: false,
             non_finite: false,
             n_channels: 0,
@@ -256,7 +262,7 @@ impl Stream {
     pub(super) fn warnings(&self, duration_s: f64) -> Vec<Warning> {
         let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(self.rate_hz());
         let warnings = [
-            (duration_s + SLACK_S < promised_s, Warning::Truncated),
+            (self.cut || duration_s + SLACK_S < promised_s, Warning::Truncated),
             (self.non_finite, Warning::NonFinite),
             (self.damaged, Warning::Damaged),
         ];
@@ -305,6 +311,20 @@ impl Stream {
             ..AudioInfo::default()
         }
     }
+}
+
+/// Whether the last page of an Ogg file says that it is the last one.
+fn has_last_page(source: &mut (impl Read + Seek)) -> std::io::Result<bool> {
+    /// The most bytes of a page: header, segment table and 255 segments of 255 bytes.
+    const MOST: u64 = 27 + 255 + 255 * 255;
+    const LAST: u8 = 4;
+    let n_bytes = source.seek(SeekFrom::End(0))?;
+    source.seek(SeekFrom::Start(n_bytes.saturating_sub(MOST)))?;
+    let mut end = Vec::new();
+    source.take(MOST).read_to_end(&mut end)?;
+    source.rewind()?;
+    let page = end.windows(6).rev().find(|start| start.starts_with(b"OggS"));
+    Ok(page.is_some_and(|page| page[5] & LAST != 0))
 }
 
 fn check_channels(n: usize) -> Result<(), Reject> {

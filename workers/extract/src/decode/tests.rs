@@ -185,6 +185,17 @@ fn mp3_is_found_behind_junk_and_outlives_damage() {
 }
 
 #[test]
+fn an_ogg_file_without_its_end_is_truncated() {
+    for name in ["vorbis.ogg", "opus.ogg"] {
+        let whole = fixture(name);
+        assert_eq!(decode_bytes(whole.clone()).unwrap().warnings, [], "{name}");
+        let half = decode_bytes(whole[..whole.len() / 2].to_vec());
+        let told = half.map_or(true, |decoded| decoded.warnings.contains(&Warning::Truncated));
+        assert!(told, "{name}");
+    }
+}
+
+#[test]
 fn probing_tells_what_a_file_is() {
     let info = probe(Cursor::new(fixture("s24.flac"))).unwrap();
     let expected = AudioInfo {
