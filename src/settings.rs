@@ -342,6 +342,9 @@ impl Settings {
                 bail!("setting {key} must be at least 1");
             }
         }
+        if self.spec.limits.channels > 255 {
+            bail!("setting spec.limits.channels must be at most 255");
+        }
         if let Some((scheme, _)) = self.root.split_once("://") {
             bail!(
                 "setting root is '{}': {scheme}:// is no store that this voxage has, give a directory",

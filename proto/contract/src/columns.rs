@@ -158,7 +158,7 @@ pub const CLEAN: [Column; 23] = [
         "centroid_voiced",
         "Hz",
         NYQUIST_HZ,
-        "mean spectral centroid of voiced frames of 2048 samples every 512",
+        "mean spectral centroid above 20 Hz of voiced frames of 2048 samples every 512",
     ),
     audio(
         "slope_voiced",
@@ -170,7 +170,7 @@ pub const CLEAN: [Column; 23] = [
         "rolloff_voiced",
         "Hz",
         NYQUIST_HZ,
-        "frequency below which 85 % of a frame's magnitude lies, mean of voiced frames",
+        "frequency below which 85 % of a frame's magnitude above 20 Hz lies, mean of voiced frames",
     ),
 ];
 

@@ -31,11 +31,15 @@ const ROLL_OFF: f64 = 0.85;
 const OCTAVES: usize = 5;
 const FIRST_OCTAVE_HZ: f64 = 250.0;
 
+/// The first bin that a constant does not reach under a Hann window: 21.5 Hz. From it on
+/// there are N_FFT / 2 values with the padding: whole vectors.
+const FIRST_HEARD: usize = 2;
+
 /// Running sums over frames, and what each was like.
 #[derive(Default)]
 pub(crate) struct Spectral {
     peaks: Peaks,
-    /// Frequency in Hz of each frame's centroid; 0 in silence.
+    /// Frequency in Hz of each frame's centroid above 20 Hz; 0 in silence.
     pub(crate) centroids_hz: Vec<f32>,
     /// Frequency in Hz of each frame's roll-off; 0 in silence.
     pub(crate) roll_offs_hz: Vec<f32>,
@@ -65,9 +69,15 @@ impl Spectral {
         let centroid_hz = if is_sound { moment / sum * BIN_HZ } else { 0.0 };
         self.centroid_sum_hz += centroid_hz;
         if shape {
-            self.centroids_hz.push(centroid_hz as f32);
-            let bin = if is_sound { roll_off(&self.magnitude, ROLL_OFF * sum) } else { 0 };
-            self.roll_offs_hz.push((bin as f64 * BIN_HZ) as f32);
+            // librosa's centroid counts a constant in; what names promise does not.
+            let heard = &self.magnitude[FIRST_HEARD..FIRST_HEARD + N_FFT / 2];
+            let (sum, moment) = moments(heard);
+            let is_sound = sum > f64::from(f32::MIN_POSITIVE);
+            let hz = |bin: f64| ((bin + FIRST_HEARD as f64) * BIN_HZ) as f32;
+            let centroid_hz = if is_sound { hz(moment / sum) } else { 0.0 };
+            let bin = roll_off(heard, ROLL_OFF * sum) as f64;
+            self.centroids_hz.push(centroid_hz);
+            self.roll_offs_hz.push(if is_sound { hz(bin) } else { 0.0 });
             self.slopes_db.push(slope_db(power) as f32);
         }
     }
@@ -165,5 +175,5 @@ fn roll_off(magnitude: &[f32], part: f64) -> usize {
             return bin;
         }
     }
-    N_BINS - 1
+    magnitude.len() - 1
 }

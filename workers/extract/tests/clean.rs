@@ -198,6 +198,14 @@ fn spectra_are_of_voiced_frames() {
         seconds(6.0).map(|t| if t < 2.0 { 0.5 * (TAU * 500.0 * t).sin() } else { 0.2 * noise() });
     let found = measure(samples.map(|x| x as f32).collect());
     check(&found, &[("rolloff_voiced", 500.0, 150.0), ("centroid_voiced", 500.0, 150.0)]);
+    // A constant is no part of a voice.
+    let shape = |constant: f32| {
+        let found = measure(voice(2.0, |_| 1.0).iter().map(|x| x + constant).collect());
+        ["centroid_voiced", "rolloff_voiced"].map(|name| found[name].unwrap())
+    };
+    for (with, without) in shape(0.3).into_iter().zip(shape(0.0)) {
+        assert!((with / without - 1.0).abs() < 0.02, "{with} is not {without}");
+    }
     // Harmonics that fall by 6 and 12 dB an octave.
     for power in [1, 2] {
         let wave = |t: f64| {
