@@ -12,7 +12,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use voxage_contract::training::{Evaluation, Request, TrainRequest};
 use voxage_contract::{Name, SealedManifest};
-use voxage_coordinator::{ShardLimits, Submission, dispatch, plan, seal, submit};
+use voxage_coordinator::dispatch::Missing;
+use voxage_coordinator::{Submission, plan, plan_all, seal, submit};
 use voxage_features::Worker;
 use voxage_transport::{Dir, InProcess, Store};
 
@@ -143,14 +144,17 @@ async fn submitted(
         manifest: manifest.to_owned(),
         audio_root,
         dataset: dataset.clone(),
-        limits: ShardLimits {
-            recordings: settings.shard_recordings,
-            bytes: settings.shard_mib << 20,
-        },
+        spec: settings.spec.clone(),
+        shards: settings.shard_limits(),
+        stat_sources: true,
     };
     let mut progress = Progress::new("plan", 0);
-    let done = submit(store, &submission, |rows| progress.set(rows, 0, "rows")).await?;
-    progress.finish(&format!("{} rows: {} new, {} changed", done.seen, done.added, done.replaced));
+    let done = submit(store, submission, |_| {}, |rows| progress.set(rows, 0, "rows")).await?;
+    let counts = plan_all(store, dataset).await?;
+    progress.finish(&format!(
+        "{} recordings: {} new, {} changed",
+        done.recordings, counts.added, counts.replaced
+    ));
     Ok(())
 }
 
@@ -161,7 +165,8 @@ async fn extracted(
     dataset: &Name,
     stop: &CancellationToken,
 ) -> Result<u64> {
-    let left = dispatch::left(&*store, dataset, &settings.spec).await?;
+    let mut missing = Missing::find(&*store, dataset, &settings.spec).await?;
+    let left = missing.recordings();
     let queue = InProcess::new(4 * settings.slots);
     let counts = Arc::new(voxage_features::Progress::default());
     let worker = Worker {
@@ -173,8 +178,12 @@ async fn extracted(
     };
     let mut progress = Progress::new("extract", left);
     let done = async {
-        let missing = dispatch::dispatch(&*store, &queue, dataset, &settings.spec).await?;
-        Ok::<_, anyhow::Error>(dispatch::arrived(&*store, dataset, &settings.spec, missing).await?)
+        missing.publish(&*store, &queue, |_| true).await?;
+        while missing.shards() > 0 {
+            tokio::time::sleep(LOOK_EVERY).await;
+            missing.look(&*store).await?;
+        }
+        Ok::<_, anyhow::Error>(())
     };
     let watch = async {
         loop {

@@ -12,7 +12,7 @@ use clap::{Arg, ArgMatches};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use voxage_contract::training::TrainSettings;
-use voxage_contract::{Embedding, FeatureSpec, Name};
+use voxage_contract::{Embedding, FeatureSpec, Name, ShardLimits};
 use voxage_extract::Weights;
 
 /// What a verb can be told.
@@ -360,6 +360,11 @@ impl Settings {
             Weights::shared()?;
         }
         Ok(())
+    }
+
+    /// How recordings are cut into shards.
+    pub fn shard_limits(&self) -> ShardLimits {
+        ShardLimits { recordings: self.shard_recordings, bytes: self.shard_mib << 20 }
     }
 
     /// The data set that was named, if any.

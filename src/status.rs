@@ -19,7 +19,7 @@ pub fn command() -> Command {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
-    let datasets = status(&Dir::open_existing(&settings.root)?, &settings.spec.id()).await?;
+    let datasets = status(&Dir::open_existing(&settings.root)?).await?;
     call.output.answer(&json!({ "datasets": datasets }), || {
         if datasets.is_empty() {
             return format!(

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Command;
 use voxage_contract::Name;
 use voxage_contract::training::{Event, Request, TrainRequest, Trained};
+use voxage_coordinator::register::datasets;
 use voxage_coordinator::seal;
 use voxage_transport::{Dir, Store};
 
@@ -80,8 +81,8 @@ pub async fn newest(store: &dyn Store, settings: &Settings) -> Result<String> {
 }
 
 async fn only(store: &dyn Store, root: &str) -> Result<Name> {
-    let mut names = voxage_coordinator::status::names(store).await?;
-    match (names.pop(), names.is_empty()) {
+    let mut names = datasets(store).await?;
+    match (names.pop_last(), names.is_empty()) {
         (Some(only), true) => Ok(only),
         (None, _) => {
             bail!("{root} has no data set: start with `voxage run MANIFEST --root {root}`")

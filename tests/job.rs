@@ -20,12 +20,17 @@ fn a_second_run_does_no_work_and_more_rows_do_only_those() {
     assert_eq!(first["dataset"], "d");
     assert_eq!(first["recordings"]["submitted"], 10);
     assert_eq!(first["recordings"]["extracted"], 10);
-    let before = objects(&place.path("root"));
+    // Only that it was submitted again is written down.
+    let work = || {
+        let all = objects(&place.path("root")).into_iter();
+        all.filter(|key| !key.starts_with("batches/")).collect::<Vec<_>>()
+    };
+    let before = work();
 
     let again = run(&first_ten, &root, &["--dataset", "d"]);
     assert_eq!(again["recordings"]["extracted"], 0);
     assert_eq!((&again["manifest"], &again["model"]), (&first["manifest"], &first["model"]));
-    assert_eq!(objects(&place.path("root")), before);
+    assert_eq!(work(), before);
 
     let more = run(&manifest, &root, &["--dataset", "d"]);
     assert_eq!(more["recordings"]["extracted"], 50);

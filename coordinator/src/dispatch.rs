@@ -1,67 +1,120 @@
 //! Dispatch: a task for every planned shard that is not there.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use prost::Message as _;
-use voxage_contract::{FeatureSpec, Name, Task, keys};
+use voxage_contract::{FeatureSpec, Name, Plan, ShardId, Task};
 use voxage_transport::{Queue, Store};
 
-use crate::survey::{shards, survey};
+use crate::register::Register;
+use crate::survey::shards;
 use crate::{Result, plan};
 
-/// Between two looks at the store.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Tasks that await the queue's word at a time.
+const PUBLISHERS: usize = 32;
 
-/// Publishes a task for every shard that is missing, and gives the keys of these shards.
-///
-/// # Errors
-/// If the store or the queue fails; tasks published until then stay published, which is harmless.
-pub async fn dispatch(
-    store: &dyn Store,
+/// The shards of a data set that are still to be made.
+#[derive(Debug)]
+pub struct Missing {
+    dataset: Name,
+    spec: FeatureSpec,
+    shards: HashMap<ShardId, Planned>,
+}
+
+/// Where a shard's recordings are listed.
+#[derive(Debug, Clone, Copy)]
+struct Planned {
+    plan: u64,
+    recordings: u64,
+}
+
+impl Missing {
+    /// Finds every planned shard that is not there, of batches that are not cancelled.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find(store: &dyn Store, dataset: &Name, spec: &FeatureSpec) -> Result<Self> {
+        let mut missing =
+            Self { dataset: dataset.clone(), spec: spec.clone(), shards: HashMap::new() };
+        let cancelled = Register::read(store, dataset).await?.cancelled();
+        for number in plan::numbers(store, dataset).await? {
+            let plan = plan::read(store, dataset, number).await?;
+            if !cancelled.contains(&plan.batch) {
+                missing.add(number, &plan);
+            }
+        }
+        missing.look(store).await?;
+        Ok(missing)
+    }
+
+    fn add(&mut self, number: u64, plan: &Plan) {
+        let spec = self.spec.id();
+        self.shards.extend(plan.groups.iter().map(|group| {
+            let recordings = group.recordings.len() as u64;
+            (group.shard_id(&plan.audio_root, &spec), Planned { plan: number, recordings })
+        }));
+    }
+
+    /// Strikes off what is there by now; gives how many shards that were.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn look(&mut self, store: &dyn Store) -> Result<usize> {
+        let there = shards(store, &self.dataset, &self.spec.id()).await?;
+        let before = self.shards.len();
+        self.shards.retain(|id, _| !there.contains_key(id));
+        Ok(before - self.shards.len())
+    }
+
+    /// Shards that are missing.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Recordings of the missing shards.
+    #[must_use]
+    pub fn recordings(&self) -> u64 {
+        self.shards.values().map(|planned| planned.recordings).sum()
+    }
+
+    /// Publishes a task for every missing shard that `wanted` says yes to.
+    ///
+    /// # Errors
+    /// If the store or the queue fails; what was published until then stays published,
+    /// which is harmless.
+    pub async fn publish(
+        &self,
+        store: &dyn Store,
+        queue: &dyn Queue,
+        wanted: impl Fn(&ShardId) -> bool,
+    ) -> Result<()> {
+        let mut plans: BTreeMap<u64, BTreeSet<&ShardId>> = BTreeMap::new();
+        for (id, planned) in self.shards.iter().filter(|(id, _)| wanted(id)) {
+            plans.entry(planned.plan).or_default().insert(id);
+        }
+        let spec = self.spec.id();
+        for (number, ids) in plans {
+            let mut plan = plan::read(store, &self.dataset, number).await?;
+            plan.groups.retain(|group| ids.contains(&group.shard_id(&plan.audio_root, &spec)));
+            publish(queue, &self.dataset, &self.spec, plan).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Publishes a task for each group of a plan.
+pub(crate) async fn publish(
     queue: &dyn Queue,
     dataset: &Name,
     spec: &FeatureSpec,
-) -> Result<HashSet<String>> {
-    let spec_id = spec.id();
-    let there = shards(store, dataset, &spec_id).await?;
-    let mut missing = HashSet::new();
-    for number in plan::numbers(store, dataset).await? {
-        let plan = plan::read(store, dataset, number).await?;
-        for group in plan.groups {
-            let id = group.shard_id(&plan.audio_root, &spec_id);
-            let key = keys::shard(dataset, &spec_id, &id);
-            if !there.contains_key(&key) && missing.insert(key) {
-                let task = Task::new(dataset.as_str(), spec, &plan.audio_root, group);
-                queue.publish(task.encode_to_vec().into()).await?;
-            }
-        }
-    }
-    Ok(missing)
-}
-
-/// Recordings of a data set whose shards are missing.
-///
-/// # Errors
-/// If the store fails.
-pub async fn left(store: &dyn Store, dataset: &Name, spec: &FeatureSpec) -> Result<u64> {
-    Ok(survey(store, dataset, &spec.id()).await?.left())
-}
-
-/// Waits until all `missing` shards are there.
-///
-/// # Errors
-/// If the store fails.
-pub async fn arrived(
-    store: &dyn Store,
-    dataset: &Name,
-    spec: &FeatureSpec,
-    mut missing: HashSet<String>,
+    plan: Plan,
 ) -> Result<()> {
-    while !missing.is_empty() {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let there = shards(store, dataset, &spec.id()).await?;
-        missing.retain(|key| !there.contains_key(key));
-    }
-    Ok(())
+    let Plan { batch, audio_root, groups, .. } = plan;
+    let tasks = stream::iter(groups).map(|group| {
+        let task = Task::new(dataset.as_str(), batch, spec, &audio_root, group);
+        queue.publish(task.encode_to_vec().into())
+    });
+    Ok(tasks.buffer_unordered(PUBLISHERS).try_collect().await?)
 }

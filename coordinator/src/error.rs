@@ -36,6 +36,17 @@ pub enum Error {
     /// The data set has no plan.
     #[error("data set '{0}' has nothing submitted to it")]
     Empty(String),
+    /// There is no such batch.
+    #[error("there is no batch {0}: `voxage status` lists those that there are")]
+    NoBatch(voxage_contract::BatchId),
+    /// The data set has a batch that is not planned.
+    #[error("data set '{dataset}' is not complete: batch {batch} is not planned yet")]
+    Unplanned {
+        /// The data set.
+        dataset: String,
+        /// The first such batch.
+        batch: u64,
+    },
     /// The data set has recordings without a shard.
     #[error("data set '{dataset}' is not complete: {left} recordings are left")]
     Incomplete {

@@ -1,4 +1,4 @@
-//! From a submitted manifest to a sealed data set: intake → plan → dispatch → seal.
+//! From a submitted manifest to a sealed data set: intake → submit → plan → dispatch → seal.
 //!
 //! Always holds: there is no state here that cannot be rebuilt by listing the store, so
 //! any step may be repeated, by any process, at any time. It does not know how features
@@ -10,14 +10,18 @@ mod error;
 pub mod intake;
 pub mod plan;
 pub mod problem;
+pub mod register;
 pub mod seal;
 pub mod status;
+pub mod submit;
 mod survey;
 
 pub use check::{Checked, check};
 pub use error::{Error, Result};
-pub use plan::{ShardLimits, Submission, Submitted, submit};
+pub use plan::plan_all;
 pub use problem::{Problem, Severity};
+pub use register::Register;
+pub use submit::{Submission, Submitted, submit};
 
 #[cfg(test)]
 mod tests;

@@ -1,55 +1,30 @@
-//! Submission: what a manifest has that the data set does not, written down as plans.
+//! Planning: what a batch has that the data set does not, written down as plans.
 //!
-//! Always holds: a plan is one object, created whole; a submission that is cut off is
-//! taken up by submitting again, because what is planned already is subtracted. Memory is
-//! 16 bytes for each recording of the data set, and one part.
+//! Always holds: a plan is one object, created whole, by someone who has seen all plans
+//! before it; planning that is cut off is taken up by planning again, because what is
+//! planned already is subtracted. Memory is 16 bytes for each recording of the data set,
+//! and one part.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_contract::{Group, Name, Plan, Recording, keys};
+use voxage_contract::{Batch, BatchId, Group, Name, Plan, Recording, ShardLimits, keys};
 use voxage_transport::{Put, Store, StoreExt as _, source};
 
 use crate::check::hash;
-use crate::intake::Intake;
-use crate::{Error, Result};
+use crate::register::Register;
+use crate::{Error, Result, submit};
 
-/// Recordings of one plan object: some megabytes.
-const PART_RECORDINGS: usize = 100_000;
-
-/// How much goes into one shard.
-#[derive(Debug, Clone, Copy)]
-pub struct ShardLimits {
-    /// Recordings, at most.
-    pub recordings: usize,
-    /// Bytes of audio, at most, unless one recording alone has more.
-    pub bytes: u64,
-}
-
-/// A manifest on its way into a data set.
-#[derive(Debug, Clone)]
-pub struct Submission {
-    /// The manifest's file.
-    pub manifest: PathBuf,
-    /// URI that its paths are relative to.
-    pub audio_root: String,
-    /// The data set.
-    pub dataset: Name,
-    /// How it is cut.
-    pub limits: ShardLimits,
-}
-
-/// What a submission came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Submitted {
-    /// Rows of the manifest.
-    pub seen: u64,
+/// What planning a batch came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
     /// Recordings that the data set did not have.
     pub added: u64,
-    /// Recordings that it had otherwise: these rows take their place.
+    /// Recordings that it had otherwise: the batch's take their place.
     pub replaced: u64,
 }
 
@@ -58,118 +33,180 @@ pub struct Submitted {
 struct Planned(HashMap<u64, u64>);
 
 impl Planned {
-    fn add(&mut self, plan: &Plan) {
-        let recordings = plan.groups.iter().flat_map(|group| &group.recordings);
-        for recording in recordings {
-            self.0.insert(hash(&recording.id), hash(&recording.digest(&plan.audio_root)));
-        }
-    }
-
-    /// Whether a recording is new, changed, or (none) known as it is.
-    fn news(&self, recording: &Recording, audio_root: &str) -> Option<News> {
-        match self.0.get(&hash(&recording.id)) {
-            None => Some(News::Added),
-            Some(known) if *known == hash(&recording.digest(audio_root)) => None,
-            Some(_) => Some(News::Replaced),
-        }
+    /// Learns what the next plan has.
+    async fn add(mut self, plan: Plan) -> Result<Self> {
+        let learn = spawn_blocking(move || {
+            let recordings = plan.groups.iter().flat_map(|group| &group.recordings);
+            self.0.extend(recordings.map(|recording| fingerprint(recording, &plan.audio_root)));
+            self
+        });
+        Ok(learn.await?)
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum News {
-    Added,
-    Replaced,
+fn fingerprint(recording: &Recording, audio_root: &str) -> (u64, u64) {
+    (hash(&recording.id), hash(&recording.digest(audio_root)))
 }
 
-/// Plans what a manifest has and the data set does not; `progress` hears the rows seen so far.
-///
-/// The manifest should have passed [`crate::check()`]: rows that name no recording are left out.
-///
-/// # Errors
-/// If the manifest cannot be read or the store fails; what was planned until then stays.
-pub async fn submit(
-    store: &dyn Store,
-    submission: &Submission,
-    mut progress: impl FnMut(u64),
-) -> Result<Submitted> {
-    let dataset = &submission.dataset;
-    let mut planned = Planned::default();
-    let mut next = 1;
-    for number in numbers(store, dataset).await? {
-        planned.add(&read(store, dataset, number).await?);
-        next = number + 1;
-    }
-    let (manifest, root) = (submission.manifest.clone(), submission.audio_root.clone());
-    let mut intake = spawn_blocking(move || Intake::open(&manifest, &root)).await??;
-    let mut submitted = Submitted::default();
-    loop {
-        let root = submission.audio_root.clone();
-        let (back, part) = spawn_blocking(move || {
-            let part = part(&mut intake, &root);
-            (intake, part)
-        })
-        .await?;
-        intake = back;
-        let (rows, part) = part?;
-        if rows == 0 {
-            return Ok(submitted);
+/// The news of a part, ready to be put.
+struct Cut {
+    plan: Plan,
+    packed: Result<bytes::Bytes>,
+    fingerprints: Vec<(u64, u64)>,
+    added: u64,
+}
+
+/// Plans one batch, a plan at a time.
+pub struct Planner<'a> {
+    store: &'a dyn Store,
+    id: BatchId,
+    batch: Batch,
+    /// Batches before this one that are cancelled.
+    withdrawn: u64,
+    planned: Planned,
+    /// Number of the next plan.
+    next: u64,
+    /// Parts behind us.
+    parts: usize,
+    counts: Counts,
+}
+
+impl<'a> Planner<'a> {
+    /// Reads what the data set of a batch has.
+    ///
+    /// # Errors
+    /// If the store fails or the batch is not there.
+    pub async fn open(store: &'a dyn Store, id: BatchId, register: &Register) -> Result<Self> {
+        let batch = submit::read(store, &id.dataset, id.number).await?;
+        let cancelled = register.cancelled();
+        let (mut planned, mut next) = (Planned::default(), 1);
+        for number in numbers(store, &id.dataset).await? {
+            let plan = read(store, &id.dataset, number).await?;
+            next = number + 1;
+            if !cancelled.contains(&plan.batch) {
+                planned = planned.add(plan).await?;
+            }
         }
-        submitted.seen += rows;
+        let withdrawn = register.withdrawn_before(id.number);
+        Ok(Self { store, id, batch, withdrawn, planned, next, parts: 0, counts: Counts::default() })
+    }
+
+    /// The batch.
+    #[must_use]
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Puts the next plan and gives it; none when the whole batch is planned, or cancelled.
+    ///
+    /// # Errors
+    /// If the store fails; what was planned until then stays.
+    pub async fn next(&mut self) -> Result<Option<Plan>> {
+        while let Some(digest) = self.batch.parts.get(self.parts) {
+            let BatchId { dataset, number } = &self.id;
+            if self.store.exists(&keys::cancelled(dataset, *number)).await? {
+                return Ok(None);
+            }
+            let part = submit::recordings(self.store, dataset, digest).await?;
+            let part = self.stat(part).await?;
+            self.parts += 1;
+            if let Some(plan) = self.put(part.into()).await? {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes down that the batch is planned.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn finish(self) -> Result<Counts> {
+        let BatchId { dataset, number } = &self.id;
+        let key = keys::planned(dataset, *number, self.withdrawn);
+        let bytes = serde_json::to_vec(&self.counts).map_err(|e| Error::damaged(&key, e))?;
+        // A batch that was cancelled meanwhile stays so.
+        self.store.put_new(&key, bytes.into()).await?;
+        Ok(self.counts)
+    }
+
+    /// Adds what is known of the sources.
+    async fn stat(&self, mut part: Vec<Recording>) -> Result<Vec<Recording>> {
+        if !self.batch.stat_sources {
+            return Ok(part);
+        }
+        let root = self.batch.audio_root.clone();
+        let look = spawn_blocking(move || {
+            for recording in &mut part {
+                // A source that is not there now is the worker's to reject.
+                if let Ok(stat) = source::stat(&root, &recording.path) {
+                    recording.size_bytes = Some(stat.size_bytes);
+                    recording.etag = stat.etag;
+                }
+            }
+            part
+        });
+        Ok(look.await?)
+    }
+
+    /// Puts a plan of what is new in a part, if anything is.
+    async fn put(&mut self, part: Arc<[Recording]>) -> Result<Option<Plan>> {
+        let dataset = self.id.dataset.clone();
         loop {
-            let (plan, added) = cut(&part, &planned, submission);
-            if plan.groups.is_empty() {
-                break;
+            let (planned, cut) = self.cut(Arc::clone(&part)).await?;
+            self.planned = planned;
+            if cut.plan.groups.is_empty() {
+                return Ok(None);
             }
-            let key = keys::plan(dataset, next);
-            match store.put_new(&key, compress(&key, &plan)?).await? {
+            let number = self.next;
+            self.next += 1;
+            match self.store.put_new(&keys::plan(&dataset, number), cut.packed?).await? {
                 Put::Created => {
-                    planned.add(&plan);
-                    submitted.added += added;
-                    submitted.replaced += plan.replaced.len() as u64;
-                    next += 1;
-                    break;
+                    self.planned.0.extend(cut.fingerprints);
+                    self.counts.added += cut.added;
+                    self.counts.replaced += cut.plan.replaced.len() as u64;
+                    return Ok(Some(cut.plan));
                 }
-                // Someone else submits to this data set: subtract theirs and try the next number.
+                // Someone else plans for this data set: subtract theirs and try the next number.
                 Put::Exists => {
-                    planned.add(&read(store, dataset, next).await?);
-                    next += 1;
+                    let theirs = read(self.store, &dataset, number).await?;
+                    self.planned = std::mem::take(&mut self.planned).add(theirs).await?;
                 }
             }
         }
-        progress(submitted.seen);
+    }
+
+    /// Cuts a part off the async runtime; gives back what it borrowed.
+    async fn cut(&mut self, part: Arc<[Recording]>) -> Result<(Planned, Cut)> {
+        let planned = std::mem::take(&mut self.planned);
+        let (root, limits) = (self.batch.audio_root.clone(), self.batch.shards);
+        let batch = self.id.number;
+        let work = spawn_blocking(move || {
+            let cut = cut(&part, &planned, root, limits, batch);
+            (planned, cut)
+        });
+        Ok(work.await?)
     }
 }
 
-/// The next rows of a manifest: their number, and their recordings with what is known of
-/// the sources.
-fn part(intake: &mut Intake, audio_root: &str) -> Result<(u64, Vec<Recording>)> {
-    let (mut rows, mut part) = (0, Vec::new());
-    for entry in intake.by_ref().take(PART_RECORDINGS) {
-        rows += 1;
-        if let Some(mut recording) = entry?.recording {
-            // A source that is not there now is the worker's to reject.
-            if let Ok(stat) = source::stat(audio_root, &recording.path) {
-                recording.size_bytes = Some(stat.size_bytes);
-                recording.etag = stat.etag;
-            }
-            part.push(recording);
-        }
-    }
-    Ok((rows, part))
-}
-
-/// Cuts the news of a part into groups, in its order; counts what is wholly new.
-fn cut(part: &[Recording], planned: &Planned, submission: &Submission) -> (Plan, u64) {
-    let Submission { audio_root, limits, .. } = submission;
-    let mut plan =
-        Plan { version: WIRE_VERSION, audio_root: audio_root.clone(), ..Plan::default() };
-    let (mut added, mut bytes) = (0, 0);
+/// Cuts the news of a part into groups, in its order.
+fn cut(
+    part: &[Recording],
+    planned: &Planned,
+    audio_root: String,
+    limits: ShardLimits,
+    batch: u64,
+) -> Cut {
+    let mut plan = Plan { version: WIRE_VERSION, audio_root, batch, ..Plan::default() };
+    let (mut added, mut bytes, mut fingerprints) = (0, 0, Vec::new());
     for recording in part {
-        match planned.news(recording, audio_root) {
-            None => continue,
-            Some(News::Added) => added += 1,
-            Some(News::Replaced) => plan.replaced.push(recording.id.clone()),
+        let (id, all) = fingerprint(recording, &plan.audio_root);
+        match planned.0.get(&id) {
+            None => added += 1,
+            Some(known) if *known == all => continue,
+            Some(_) => plan.replaced.push(recording.id.clone()),
         }
+        fingerprints.push((id, all));
         let size = recording.size_bytes.unwrap_or(0);
         let full = plan.groups.last().is_none_or(|group| {
             group.recordings.len() >= limits.recordings || bytes + size > limits.bytes
@@ -183,7 +220,27 @@ fn cut(part: &[Recording], planned: &Planned, submission: &Submission) -> (Plan,
             group.recordings.push(recording.clone());
         }
     }
-    (plan, added)
+    let packed = zstd::encode_all(&*plan.encode_to_vec(), 3);
+    let packed = packed.map(Into::into).map_err(|error| Error::damaged("a plan", error));
+    Cut { plan, packed, fingerprints, added }
+}
+
+/// Plans every batch of a data set that is not planned yet, in order.
+///
+/// # Errors
+/// If the store fails.
+pub async fn plan_all(store: &dyn Store, dataset: &Name) -> Result<Counts> {
+    let mut all = Counts::default();
+    loop {
+        let register = Register::read(store, dataset).await?;
+        let Some(number) = register.next_unplanned() else { return Ok(all) };
+        let id = BatchId { dataset: dataset.clone(), number };
+        let mut planner = Planner::open(store, id, &register).await?;
+        while planner.next().await?.is_some() {}
+        let counts = planner.finish().await?;
+        all.added += counts.added;
+        all.replaced += counts.replaced;
+    }
 }
 
 /// The numbers of a data set's plans, in order.
@@ -209,12 +266,10 @@ pub async fn origin(store: &dyn Store, dataset: &Name) -> Result<Option<String>>
 /// A plan of a data set.
 pub(crate) async fn read(store: &dyn Store, dataset: &Name, number: u64) -> Result<Plan> {
     let key = keys::plan(dataset, number);
-    let bytes = store.get(&key).await?;
-    let bytes = zstd::decode_all(&*bytes).map_err(|error| Error::damaged(&key, error))?;
-    Plan::read(&bytes).map_err(|error| Error::damaged(&key, error))
-}
-
-fn compress(key: &str, plan: &Plan) -> Result<bytes::Bytes> {
-    let bytes = zstd::encode_all(&*plan.encode_to_vec(), 3);
-    bytes.map(Into::into).map_err(|error| Error::damaged(key, error))
+    let packed = store.get(&key).await?;
+    spawn_blocking(move || {
+        let bytes = zstd::decode_all(&*packed).map_err(|error| Error::damaged(&key, error))?;
+        Plan::read(&bytes).map_err(|error| Error::damaged(&key, error))
+    })
+    .await?
 }

@@ -4,7 +4,8 @@ use voxage_contract::sealed::SEALED_FORMAT;
 use voxage_contract::{FeatureSpec, Name, SealedManifest, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
-use crate::survey::survey;
+use crate::register::Register;
+use crate::survey::{Seen, survey};
 use crate::{Error, Result};
 
 /// Seals a data set under a spec and gives the manifest's key. What is sealed already is
@@ -18,7 +19,10 @@ pub async fn seal(
     spec: &FeatureSpec,
 ) -> Result<(String, SealedManifest)> {
     let spec_id = spec.id();
-    let survey = survey(store, dataset, &spec_id).await?;
+    if let Some(batch) = Register::read(store, dataset).await?.next_unplanned() {
+        return Err(Error::Unplanned { dataset: dataset.to_string(), batch });
+    }
+    let survey = survey(store, dataset, &spec_id, &mut Seen::new()).await?;
     if survey.plans == 0 {
         return Err(Error::Empty(dataset.to_string()));
     }
@@ -26,13 +30,15 @@ pub async fn seal(
         return Err(Error::Incomplete { dataset: dataset.to_string(), left: survey.left() });
     }
     let shards: Vec<_> = survey.made().cloned().collect();
+    let submitted = survey.submitted();
     let manifest = SealedManifest {
         format: SEALED_FORMAT,
         dataset: dataset.clone(),
         spec: spec.clone(),
         spec_id,
         plans: survey.plans,
-        submitted: survey.submitted(),
+        cancelled: survey.cancelled.into_iter().collect(),
+        submitted,
         rows: shards.iter().map(|shard| shard.rows).sum(),
         rejects: shards.iter().map(|shard| shard.rejects).sum(),
         shards,

@@ -1,24 +1,24 @@
 //! What is done, failed and left, told by the store alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use futures::TryStreamExt as _;
 use serde::Serialize;
-use voxage_contract::{Name, SpecId, keys};
+use voxage_contract::{Name, SpecId};
 use voxage_transport::Store;
 
-use crate::Result;
+use crate::register::{Register, datasets};
 use crate::seal::newest;
-use crate::survey::survey;
+use crate::survey::{Seen, Survey, survey};
+use crate::{Result, submit};
 
-/// A data set under one spec.
+/// A data set under the spec of its newest batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// The data set.
     pub name: Name,
     /// The spec's id.
     pub spec: SpecId,
-    /// Recordings submitted.
+    /// Recordings planned.
     pub submitted: u64,
     /// Recordings with features.
     pub rows: u64,
@@ -30,57 +30,111 @@ pub struct Status {
     pub sealed: bool,
     /// The key of the newest sealed manifest.
     pub manifest: Option<String>,
+    /// Its batches, oldest first.
+    pub batches: Vec<BatchStatus>,
 }
 
-/// Every data set of a store under every spec that has shards of it; `spec` for those
-/// that have none.
+/// One batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchStatus {
+    /// Its number.
+    pub number: u64,
+    /// How far it is.
+    pub state: State,
+    /// Recordings of its manifest.
+    pub recordings: u64,
+    /// Those that were new or changed, and that no later batch changed again.
+    pub counting: u64,
+    /// Those among them whose shard is still to be made.
+    pub left: u64,
+}
+
+/// How far a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It waits for a coordinator.
+    Submitted,
+    /// Its features are being made.
+    Running,
+    /// Nothing of it is left.
+    Done,
+    /// It was withdrawn.
+    Cancelled,
+}
+
+/// Looks at data sets again and again, reading what changed.
+#[derive(Debug, Default)]
+pub struct Watch {
+    seen: Seen,
+}
+
+impl Watch {
+    /// A data set as it is now; none if nothing was submitted to it.
+    ///
+    /// # Errors
+    /// If the store fails or an object of it is damaged.
+    pub async fn look(&mut self, store: &dyn Store, name: &Name) -> Result<Option<Status>> {
+        let register = Register::read(store, name).await?;
+        if register.last() == 0 {
+            return Ok(None);
+        }
+        let newest_batch = register.newest().unwrap_or(register.last());
+        let spec = submit::read(store, name, newest_batch).await?.spec.id();
+        let survey = survey(store, name, &spec, &mut self.seen).await?;
+        let sealed = newest(store, name, &spec).await?.sealed;
+        let whole = sealed.as_ref().is_some_and(|(_, sealed)| {
+            sealed.plans == survey.plans && survey.cancelled.iter().eq(&sealed.cancelled)
+        });
+        Ok(Some(Status {
+            submitted: survey.submitted(),
+            rows: survey.made().map(|shard| shard.rows).sum(),
+            rejects: survey.made().map(|shard| shard.rejects).sum(),
+            left: survey.left(),
+            sealed: whole && register.next_unplanned().is_none(),
+            manifest: sealed.map(|(key, _)| key),
+            batches: batches(store, name, &register, &survey).await?,
+            name: name.clone(),
+            spec,
+        }))
+    }
+}
+
+/// Every data set of a store.
 ///
 /// # Errors
 /// If the store fails or an object of it is damaged.
-pub async fn status(store: &dyn Store, spec: &SpecId) -> Result<Vec<Status>> {
-    let mut statuses = Vec::new();
-    for (name, mut specs) in specs(store).await? {
-        if specs.is_empty() {
-            specs.insert(spec.clone());
-        }
-        for spec in specs {
-            statuses.push(one(store, name.clone(), spec).await?);
-        }
+pub async fn status(store: &dyn Store) -> Result<Vec<Status>> {
+    let (mut statuses, mut watch) = (Vec::new(), Watch::default());
+    for name in datasets(store).await? {
+        statuses.extend(watch.look(store, &name).await?);
     }
     Ok(statuses)
 }
 
-/// The data sets of a store.
-///
-/// # Errors
-/// If the store fails.
-pub async fn names(store: &dyn Store) -> Result<Vec<Name>> {
-    Ok(specs(store).await?.into_keys().collect())
-}
-
-/// The data sets of a store, each with the specs that it has shards of.
-async fn specs(store: &dyn Store) -> Result<BTreeMap<Name, BTreeSet<SpecId>>> {
-    let mut found: BTreeMap<Name, BTreeSet<SpecId>> = BTreeMap::new();
-    let mut listing = store.list(keys::DATASETS, None);
-    while let Some(object) = listing.try_next().await? {
-        let Some(name) = keys::dataset_of(&object.key) else { continue };
-        let shard = keys::shard_of(&object.key, &name);
-        found.entry(name).or_default().extend(shard.map(|(spec, _)| spec));
+async fn batches(
+    store: &dyn Store,
+    name: &Name,
+    register: &Register,
+    survey: &Survey,
+) -> Result<Vec<BatchStatus>> {
+    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for shard in &survey.shards {
+        let (counting, left) = counts.entry(shard.batch).or_default();
+        *counting += shard.recordings;
+        *left += if shard.made.is_none() { shard.recordings } else { 0 };
     }
-    Ok(found)
-}
-
-async fn one(store: &dyn Store, name: Name, spec: SpecId) -> Result<Status> {
-    let survey = survey(store, &name, &spec).await?;
-    let sealed = newest(store, &name, &spec).await?.sealed;
-    Ok(Status {
-        submitted: survey.submitted(),
-        rows: survey.made().map(|shard| shard.rows).sum(),
-        rejects: survey.made().map(|shard| shard.rejects).sum(),
-        left: survey.left(),
-        sealed: sealed.as_ref().is_some_and(|(_, sealed)| sealed.plans == survey.plans),
-        manifest: sealed.map(|(key, _)| key),
-        name,
-        spec,
-    })
+    let mut batches = Vec::new();
+    for number in register.numbers() {
+        let (counting, left) = counts.get(&number).copied().unwrap_or_default();
+        let state = match () {
+            () if survey.cancelled.contains(&number) => State::Cancelled,
+            () if !register.is_planned(number) => State::Submitted,
+            () if left > 0 => State::Running,
+            () => State::Done,
+        };
+        let recordings = submit::read(store, name, number).await?.recordings;
+        batches.push(BatchStatus { number, state, recordings, counting, left });
+    }
+    Ok(batches)
 }

@@ -6,13 +6,16 @@ use std::path::Path;
 
 use futures::StreamExt as _;
 use proptest::prelude::*;
-use voxage_contract::{FeatureSpec, Name, Reject, Task, keys};
+use voxage_contract::{BatchId, FeatureSpec, Name, Reject, ShardLimits, Task, keys};
 use voxage_shards::{Columns, Row, Shard, encode};
 use voxage_transport::{Dir, InProcess, Queue as _, Store as _};
 
+use crate::dispatch::Missing;
+use crate::plan::Counts;
+use crate::register::cancel;
 use crate::seal::seal;
-use crate::status::status;
-use crate::{Error, ShardLimits, Submission, Submitted, dispatch, submit};
+use crate::status::{State, status};
+use crate::{Error, Submission, plan_all, submit};
 
 struct House {
     folder: tempfile::TempDir,
@@ -29,7 +32,7 @@ impl House {
     }
 
     /// Submits recordings, each an id with an age.
-    async fn submit(&self, recordings: &BTreeMap<u8, u8>) -> Submitted {
+    async fn submit(&self, recordings: &BTreeMap<u8, u8>) -> Counts {
         let mut table = "id,path,age\n".to_owned();
         for (id, age) in recordings {
             writeln!(table, "{id},{id}.wav,{age}").unwrap();
@@ -40,29 +43,39 @@ impl House {
             manifest,
             audio_root: "file:///nowhere/".into(),
             dataset: self.dataset.clone(),
-            limits: ShardLimits { recordings: 3, bytes: 1 << 20 },
+            spec: self.spec.clone(),
+            shards: ShardLimits { recordings: 3, bytes: 1 << 20 },
+            stat_sources: true,
         };
-        submit(&self.store, &submission, |_| {}).await.unwrap()
+        submit(&self.store, submission, |_| {}, |_| {}).await.unwrap();
+        plan_all(&self.store, &self.dataset).await.unwrap()
+    }
+
+    async fn cancel(&self, number: u64) -> bool {
+        let batch = BatchId { dataset: self.dataset.clone(), number };
+        let cancelled = cancel(&self.store, &batch).await.unwrap();
+        plan_all(&self.store, &self.dataset).await.unwrap();
+        cancelled
     }
 
     /// Makes every missing shard, with rejects for rows; gives the number of recordings.
     async fn work(&self) -> usize {
         let queue = InProcess::new(1000);
-        let missing =
-            dispatch::dispatch(&self.store, &queue, &self.dataset, &self.spec).await.unwrap();
+        let missing = Missing::find(&self.store, &self.dataset, &self.spec).await.unwrap();
+        missing.publish(&self.store, &queue, |_| true).await.unwrap();
         let mut deliveries = queue.consume(1).await.unwrap();
         let mut recordings = 0;
-        for _ in 0..missing.len() {
+        for _ in 0..missing.shards() {
             let delivery = deliveries.next().await.unwrap().unwrap();
             let (task, spec) = Task::read(delivery.payload()).unwrap();
             recordings += task.recordings.len();
             let reject = Reject::new("fetch", "missing_audio", "");
+            let key = keys::shard(&self.dataset, &spec.id(), &task.shard());
             let rows = task.recordings.into_iter();
             let rows: Vec<_> =
                 rows.map(|recording| Row { recording, outcome: Err(reject.clone()) }).collect();
             let bytes = encode(&task.shard_id, &spec, &rows).unwrap();
-            let key = missing.iter().find(|key| key.contains(&task.shard_id)).unwrap();
-            self.store.put_new(key, bytes).await.unwrap();
+            self.store.put_new(&key, bytes).await.unwrap();
             delivery.ack().await.unwrap();
         }
         recordings
@@ -101,16 +114,17 @@ proptest! {
     #[test]
     fn every_id_counts_once_as_last_submitted(
         manifests in prop::collection::vec((manifest(), prop::bool::ANY), 1..5),
+        withdrawn in 0..5usize,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let house = House::new();
             let mut expected = BTreeMap::new();
             for (manifest, work) in &manifests {
-                let submitted = house.submit(manifest).await;
+                let counts = house.submit(manifest).await;
                 let changed =
                     manifest.iter().filter(|(id, age)| expected.get(*id) != Some(*age)).count();
-                assert_eq!(submitted.added + submitted.replaced, changed as u64);
+                assert_eq!(counts.added + counts.replaced, changed as u64);
                 expected.extend(manifest.clone());
                 if *work {
                     house.work().await;
@@ -119,6 +133,18 @@ proptest! {
             house.work().await;
             assert_eq!(house.sealed().await, expected.into_iter().collect::<Vec<_>>());
             assert_eq!(house.work().await, 0);
+            if withdrawn >= manifests.len() {
+                return;
+            }
+            // The same manifest twice in a row is one batch.
+            let mut batches: Vec<_> = manifests.iter().map(|(manifest, _)| manifest).collect();
+            batches.dedup();
+            let withdrawn = withdrawn % batches.len();
+            house.cancel(withdrawn as u64 + 1).await;
+            batches.remove(withdrawn);
+            let expected: BTreeMap<u8, u8> = batches.into_iter().flat_map(BTreeMap::clone).collect();
+            house.work().await;
+            assert_eq!(house.sealed().await, expected.into_iter().collect::<Vec<_>>());
         });
     }
 }
@@ -127,16 +153,16 @@ proptest! {
 async fn resubmitting_does_nothing_and_more_rows_do_only_those() {
     let house = House::new();
     let mut rows: BTreeMap<u8, u8> = (0..10).map(|id| (id, 30)).collect();
-    assert_eq!(house.submit(&rows).await, Submitted { seen: 10, added: 10, replaced: 0 });
+    assert_eq!(house.submit(&rows).await, Counts { added: 10, replaced: 0 });
     assert_eq!(house.work().await, 10);
     let first = seal(&house.store, &house.dataset, &house.spec).await.unwrap().0;
 
-    assert_eq!(house.submit(&rows).await, Submitted { seen: 10, added: 0, replaced: 0 });
+    assert_eq!(house.submit(&rows).await, Counts { added: 0, replaced: 0 });
     assert_eq!(house.work().await, 0);
     assert_eq!(seal(&house.store, &house.dataset, &house.spec).await.unwrap().0, first);
 
     rows.extend((10..15).map(|id| (id, 40)));
-    assert_eq!(house.submit(&rows).await, Submitted { seen: 15, added: 5, replaced: 0 });
+    assert_eq!(house.submit(&rows).await, Counts { added: 5, replaced: 0 });
     assert_eq!(house.work().await, 5);
     assert_ne!(seal(&house.store, &house.dataset, &house.spec).await.unwrap().0, first);
 }
@@ -144,8 +170,8 @@ async fn resubmitting_does_nothing_and_more_rows_do_only_those() {
 #[tokio::test]
 async fn what_is_incomplete_is_not_sealed_and_status_says_what_is_left() {
     let house = House::new();
-    let look = async || status(&house.store, &house.spec.id()).await.unwrap().remove(0);
-    assert!(status(&house.store, &house.spec.id()).await.unwrap().is_empty());
+    let look = async || status(&house.store).await.unwrap().remove(0);
+    assert!(status(&house.store).await.unwrap().is_empty());
     let nothing = seal(&house.store, &house.dataset, &house.spec).await;
     assert!(matches!(nothing, Err(Error::Empty(_))));
 
@@ -197,14 +223,42 @@ fn a_shard_is_bounded_by_recordings_and_bytes() {
         manifest,
         audio_root: voxage_transport::source::root_uri(Path::new(&audio)).unwrap(),
         dataset: house.dataset.clone(),
-        limits: ShardLimits { recordings: 3, bytes: 1_000_000 },
+        spec: house.spec.clone(),
+        shards: ShardLimits { recordings: 3, bytes: 1_000_000 },
+        stat_sources: true,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let plan = runtime.block_on(async {
-        submit(&house.store, &submission, |_| {}).await.unwrap();
+        submit(&house.store, submission, |_| {}, |_| {}).await.unwrap();
+        plan_all(&house.store, &house.dataset).await.unwrap();
         crate::plan::read(&house.store, &house.dataset, 1).await.unwrap()
     });
     let sizes: Vec<_> = plan.groups.iter().map(|group| group.recordings.len()).collect();
     assert_eq!(sizes, [2, 1, 1, 3, 1]);
     assert!(plan.groups[0].recordings[0].etag.ends_with("-61a80"));
+}
+
+#[tokio::test]
+async fn a_cancelled_batch_is_as_if_it_had_not_been_submitted() {
+    let house = House::new();
+    let ages = |ids: std::ops::Range<u8>, age| ids.map(|id| (id, age)).collect::<BTreeMap<_, _>>();
+    house.submit(&ages(0..4, 30)).await;
+    house.submit(&ages(2..8, 31)).await;
+    house.work().await;
+    let unknown =
+        cancel(&house.store, &BatchId { dataset: house.dataset.clone(), number: 7 }).await;
+    assert!(matches!(unknown, Err(Error::NoBatch(_))));
+    assert!(house.cancel(2).await);
+    assert!(!house.cancel(2).await, "it was cancelled already");
+    assert_eq!(house.sealed().await, ages(0..4, 30).into_iter().collect::<Vec<_>>());
+    let batches = status(&house.store).await.unwrap().remove(0).batches;
+    assert_eq!(
+        batches.iter().map(|b| b.state).collect::<Vec<_>>(),
+        [State::Done, State::Cancelled]
+    );
+
+    // Its shards are still there: submitted again it costs nothing.
+    house.submit(&ages(2..8, 31)).await;
+    assert_eq!(house.work().await, 0);
+    assert_eq!(house.sealed().await.len(), 8);
 }

@@ -127,17 +127,7 @@ pub fn objects(root: &Path) -> Vec<String> {
     let mut keys: Vec<_> = files.iter().map(key).collect();
     keys.sort();
     for key in &keys {
-        let parts: Vec<_> = key.split('/').collect();
-        let known = match parts[..] {
-            ["datasets", _, "plans", file] => file.ends_with(".pb.zst"),
-            ["datasets", _, "manifests", file] => file.ends_with(".json"),
-            ["datasets", _, "shards", _, file] => file.ends_with(".parquet"),
-            ["models", _, "versions", _, "card.json" | "weights.safetensors"] => true,
-            ["runs", _, "request.json" | "result.json"] => true,
-            ["runs", _, "predictions", file] => file.ends_with(".csv"),
-            _ => false,
-        };
-        assert!(known, "{key} is outside the layout");
+        assert!(keys::is_known(key), "{key} is outside the layout");
     }
     keys
 }

@@ -92,6 +92,9 @@ impl fmt::Display for ShardId {
     }
 }
 
+/// What tells whether a store takes conditional puts.
+pub const PROBE: &str = "probe/conditional-put";
+
 /// Where all data sets are.
 pub const DATASETS: &str = "datasets/";
 
@@ -105,6 +108,51 @@ pub fn plans(dataset: &Name) -> String {
 #[must_use]
 pub fn plan(dataset: &Name, number: u64) -> String {
     format!("{}{number:08}.pb.zst", plans(dataset))
+}
+
+/// Where the batches of all data sets are.
+pub const BATCHES: &str = "batches/";
+
+/// Where the batches of a data set are.
+#[must_use]
+pub fn batches(dataset: &Name) -> String {
+    format!("{BATCHES}{dataset}/")
+}
+
+/// What was submitted: with this object, a batch is there.
+#[must_use]
+pub fn batch(dataset: &Name, number: u64) -> String {
+    format!("{}{number:08}/batch.json", batches(dataset))
+}
+
+/// Says that a batch is planned, seen that `withdrawn` of the batches before it are cancelled.
+#[must_use]
+pub fn planned(dataset: &Name, number: u64, withdrawn: u64) -> String {
+    format!("{}{number:08}/planned/{withdrawn:08}.json", batches(dataset))
+}
+
+/// Says that a batch is cancelled.
+#[must_use]
+pub fn cancelled(dataset: &Name, number: u64) -> String {
+    format!("{}{number:08}/cancelled.json", batches(dataset))
+}
+
+/// The data set that a key below [`BATCHES`] belongs to.
+#[must_use]
+pub fn batched_dataset(key: &str) -> Option<Name> {
+    key.strip_prefix(BATCHES)?.split('/').next()?.parse().ok()
+}
+
+/// A part of a batch, named by the digest of what is in it.
+#[must_use]
+pub fn part(dataset: &Name, digest: &str) -> String {
+    format!("{DATASETS}{dataset}/parts/{digest}.pb.zst")
+}
+
+/// Where audio is that was uploaded with a submission.
+#[must_use]
+pub fn audio(dataset: &Name) -> String {
+    format!("{DATASETS}{dataset}/audio/")
 }
 
 /// Where the shards of a data set are, for all specs.
@@ -175,6 +223,45 @@ pub fn shard_of(key: &str, dataset: &Name) -> Option<(SpecId, ShardId)> {
     Some((SpecId(spec.into()), ShardId(shard.into())))
 }
 
+/// Whether a key is one that voxage makes.
+#[must_use]
+pub fn is_known(key: &str) -> bool {
+    let name = |text: &str| text.parse::<Name>().is_ok();
+    let number = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = |text: &str, digits| {
+        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let parts: Vec<_> = key.split('/').collect();
+    match parts[..] {
+        ["batches", data, n, "batch.json" | "cancelled.json"] => name(data) && number(n),
+        ["batches", data, n, "planned", file] => {
+            name(data) && number(n) && file.strip_suffix(".json").is_some_and(number)
+        }
+        ["datasets", data, "parts", file] => {
+            name(data) && file.strip_suffix(".pb.zst").is_some_and(|part| hex(part, 32))
+        }
+        ["datasets", data, "plans", file] => {
+            name(data) && file.strip_suffix(".pb.zst").is_some_and(number)
+        }
+        ["datasets", data, "manifests", file] => {
+            name(data) && file.strip_suffix(".json").is_some_and(number)
+        }
+        ["datasets", data, "shards", spec, file] => {
+            let shard = file.strip_suffix(".parquet");
+            name(data) && hex(spec, 32) && shard.is_some_and(|shard| hex(shard, 32))
+        }
+        ["datasets", data, "audio", file] => {
+            name(data) && hex(file.split('.').next().unwrap_or_default(), 32)
+        }
+        ["models", model, "versions", n, "card.json" | "weights.safetensors"] => {
+            name(model) && number(n)
+        }
+        ["runs", run, "request.json" | "result.json"] => hex(run, 16),
+        ["runs", run, "predictions", file] => hex(run, 16) && file.ends_with(".csv"),
+        _ => key == PROBE,
+    }
+}
+
 /// Names a run by what it depends on: the same request is the same run.
 #[must_use]
 pub fn run_id(canonical_request: &str) -> String {
@@ -198,6 +285,30 @@ mod tests {
         assert_eq!(number_of(&plan(&name, 7), &plans(&name)), Some(7));
         assert_eq!(number_of(&manifest(&name, 8), &manifests(&name)), Some(8));
         assert_eq!(number_of(&version(&name, 12), &versions(&name)), Some(12));
+    }
+
+    #[test]
+    fn only_keys_of_the_layout_are_known() {
+        let name: Name = "calls-2026".parse().unwrap();
+        let spec = FeatureSpec::default().id();
+        for key in [
+            batch(&name, 1),
+            planned(&name, 1, 0),
+            cancelled(&name, 1),
+            part(&name, &"0f".repeat(16)),
+            plan(&name, 1),
+            manifest(&name, 1),
+            shard(&name, &spec, &ShardId("0f".repeat(16))),
+            format!("{}{}.wav", audio(&name), "0f".repeat(16)),
+            format!("{}card.json", version(&name, 1)),
+            run("0123456789abcdef", "result.json"),
+            PROBE.to_owned(),
+        ] {
+            assert!(is_known(&key), "{key}");
+        }
+        for key in ["", "datasets/x/plans/1.pb.zst", "datasets/x/plans/00000001.pb.zst.tmp", "a"] {
+            assert!(!is_known(key), "{key}");
+        }
     }
 
     #[test]

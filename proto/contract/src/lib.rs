@@ -5,6 +5,7 @@
 //! same input gives the same key, digest and message on every machine.
 //! It does not know where objects are stored or how audio is decoded.
 
+pub mod batch;
 pub mod columns;
 pub mod digest;
 pub mod features;
@@ -16,10 +17,11 @@ pub mod spec;
 pub mod training;
 pub mod wire;
 
+pub use batch::{Batch, BatchId, ShardLimits};
 pub use features::{AudioInfo, Features, Warning};
 pub use keys::{Name, ShardId};
 pub use kind::Kind;
 pub use mel::{Mel, MelStorage, N_MELS};
 pub use sealed::{SealedManifest, SealedShard};
 pub use spec::{Embedding, FeatureSpec, Limits, MelReference, Mono, SpecId};
-pub use wire::{Gender, Group, Plan, Recording, Reject, Split, Task};
+pub use wire::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task};

@@ -1,7 +1,7 @@
 //! The sealed manifest: a numbered version of a data set, which a training pins.
 //!
-//! Always holds: every id that was submitted up to plan `plans` is in it exactly once,
-//! as a row or as a reject.
+//! Always holds: every id that was submitted up to plan `plans`, and not cancelled, is in
+//! it exactly once, as a row or as a reject.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct SealedManifest {
     pub spec_id: SpecId,
     /// The number of the last plan that it covers.
     pub plans: u64,
+    /// The batches among these plans that were cancelled: nothing of them is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancelled: Vec<u64>,
     /// Recordings: rows + rejects.
     pub submitted: u64,
     /// Recordings with features.

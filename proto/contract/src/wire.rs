@@ -12,7 +12,7 @@ mod generated {
     #![allow(missing_docs, clippy::all, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/voxage.v1.rs"));
 }
-pub use generated::{Gender, Group, Plan, Recording, Reject, Split, Task};
+pub use generated::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task};
 
 /// The version that this build writes and the highest that it reads.
 pub const WIRE_VERSION: u32 = 1;
@@ -119,13 +119,31 @@ impl Plan {
     }
 }
 
+impl Part {
+    /// Reads a part.
+    ///
+    /// # Errors
+    /// If the bytes are none, or are of a newer version.
+    pub fn read(bytes: &[u8]) -> Result<Self, WireError> {
+        let part = Self::decode(bytes)?;
+        if part.version > WIRE_VERSION { Err(WireError::Newer(part.version)) } else { Ok(part) }
+    }
+}
+
 impl Task {
-    /// The task that makes the shard of one group.
+    /// The task that makes the shard of one group; `batch` is the number of its batch.
     #[must_use]
-    pub fn new(dataset: &str, spec: &FeatureSpec, audio_root: &str, group: Group) -> Self {
+    pub fn new(
+        dataset: &str,
+        batch: u64,
+        spec: &FeatureSpec,
+        audio_root: &str,
+        group: Group,
+    ) -> Self {
         let spec_id = spec.id();
         Self {
             version: WIRE_VERSION,
+            batch,
             dataset: dataset.into(),
             spec: spec.canonical_json(),
             shard_id: group.shard_id(audio_root, &spec_id).to_string(),
@@ -181,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_task_survives_the_wire_and_a_tampered_one_does_not() {
-        let task = Task::new("d", &FeatureSpec::default(), "file:///x/", group());
+        let task = Task::new("d", 1, &FeatureSpec::default(), "file:///x/", group());
         let (read, spec) = Task::read(&task.encode_to_vec()).unwrap();
         assert_eq!((read, spec), (task.clone(), FeatureSpec::default()));
 

@@ -64,6 +64,7 @@ fn house(shards: usize, split: impl Fn(usize) -> Split) -> House {
         });
     }
     let manifest = SealedManifest {
+        cancelled: Vec::new(),
         format: SEALED_FORMAT,
         dataset: dataset.clone(),
         spec_id: spec.id(),

@@ -48,7 +48,7 @@ impl House {
     }
 
     fn task(&self, recordings: Vec<Recording>) -> Task {
-        Task::new("d", &FeatureSpec::default(), &self.audio_root(), Group { recordings })
+        Task::new("d", 1, &FeatureSpec::default(), &self.audio_root(), Group { recordings })
     }
 
     async fn publish(&self, task: &Task) {
