@@ -35,6 +35,16 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The queue's broker failed or said no.
+    #[error("{what}: {text}")]
+    Queue {
+        /// What was tried, on what.
+        what: String,
+        /// Why it failed, and what to do if a person can.
+        text: String,
+        /// What to do next.
+        kind: Kind,
+    },
     /// A task of the runtime was lost.
     #[error("background work was lost: {0}")]
     Lost(#[from] tokio::task::JoinError),
@@ -54,6 +64,7 @@ impl Error {
                 | E::IsADirectory => Kind::Permanent,
                 _ => Kind::Transient,
             },
+            Self::Queue { kind, .. } => *kind,
             Self::BadKey(_) | Self::BadRange { .. } | Self::Lost(_) => Kind::Bug,
         }
     }

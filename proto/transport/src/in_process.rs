@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,16 +14,7 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::Result;
-use crate::queue::{Deliveries, Delivery, Queue};
-
-/// A payload that was put aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// What was published.
-    pub payload: Bytes,
-    /// Why its consumer gave up.
-    pub reason: String,
-}
+use crate::queue::{DeadLetter, Deliveries, Delivery, Queue};
 
 /// A queue within one process. Clones are the same queue.
 #[derive(Debug, Clone)]
@@ -169,7 +160,11 @@ impl Delivery for Held {
 
     async fn dead_letter(mut self: Box<Self>, reason: &str) -> Result<()> {
         if let Some(message) = self.settle() {
-            let dead = DeadLetter { payload: message.payload, reason: reason.to_owned() };
+            let dead = DeadLetter {
+                payload: message.payload,
+                reason: reason.to_owned(),
+                at: Some(SystemTime::now()),
+            };
             self.inner.lock().dead.push(dead);
         }
         Ok(())
@@ -205,7 +200,8 @@ mod tests {
         queue.publish(Bytes::from_static(b"bad")).await.unwrap();
         let delivery = queue.consume(1).await.unwrap().next().await.unwrap().unwrap();
         delivery.dead_letter("poison").await.unwrap();
-        let dead = DeadLetter { payload: Bytes::from_static(b"bad"), reason: "poison".into() };
-        assert_eq!(queue.dead_letters(), [dead]);
+        let dead = queue.dead_letters();
+        assert_eq!(dead.len(), 1);
+        assert_eq!((&dead[0].payload[..], &*dead[0].reason), (&b"bad"[..], "poison"));
     }
 }

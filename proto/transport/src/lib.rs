@@ -3,6 +3,7 @@
 //! The store is the truth, the queue only delivers. Every backend passes the suite in
 //! `conformance.rs` unchanged. This crate moves bytes; it does not know what is in them.
 
+mod amqp;
 #[cfg(test)]
 mod conformance;
 mod dir;
@@ -11,11 +12,14 @@ mod in_process;
 mod queue;
 pub mod source;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use amqp::{Amqp, AmqpOptions, AmqpQueue, DeadLetters, Depth};
 pub use dir::Dir;
 pub use error::Error;
-pub use in_process::{DeadLetter, InProcess};
-pub use queue::{Deliveries, Delivery, Queue};
+pub use in_process::InProcess;
+pub use queue::{DeadLetter, Deliveries, Delivery, Queue};
 pub use store::{Listing, ObjectMeta, Put, Store, StoreExt};
 
 /// A result of this crate.

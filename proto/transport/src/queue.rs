@@ -1,6 +1,6 @@
 //! The Queue: brings payloads to consumers at least once.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -41,4 +41,15 @@ pub trait Delivery: Send + std::fmt::Debug {
 
     /// Never: put it aside for a person, with the reason.
     async fn dead_letter(self: Box<Self>, reason: &str) -> Result<()>;
+}
+
+/// A payload that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// What was published.
+    pub payload: Bytes,
+    /// Why its consumer, or the queue itself, gave up.
+    pub reason: String,
+    /// When, to the second; none if whoever put it there did not say.
+    pub at: Option<SystemTime>,
 }

@@ -1,0 +1,142 @@
+//! The connection to the broker, made again when it is lost. Whoever finds it broken
+//! asks for it again; pauses between attempts are theirs to make.
+//!
+//! lapin can recover connections itself. That is not used: it replays what it has seen,
+//! which is not enough when the broker comes back without its data, and it hides from a
+//! publisher which confirms are lost.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::tcp::OwnedTLSConfig;
+use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use voxage_contract::Kind;
+
+use crate::{Error, Result};
+
+use super::address::Address;
+use super::error::{failed, timed_out};
+
+/// The longest wait for an answer of a broker that is well.
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
+
+/// A connection that is made again when it is lost.
+pub(crate) struct Link {
+    address: Address,
+    tls: OwnedTLSConfig,
+    name: String,
+    connection: Mutex<Option<Connection>>,
+    closed: CancellationToken,
+}
+
+impl Link {
+    pub(crate) async fn open(
+        address: Address,
+        ca_file: Option<&Path>,
+        name: &str,
+    ) -> Result<Arc<Self>> {
+        let cert_chain = ca_file.map(read_certificates).transpose()?;
+        let link = Self {
+            address,
+            tls: OwnedTLSConfig { identity: None, cert_chain },
+            name: name.into(),
+            connection: Mutex::default(),
+            closed: CancellationToken::new(),
+        };
+        link.channel().await?;
+        Ok(Arc::new(link))
+    }
+
+    /// A new channel, on a new connection if need be.
+    pub(crate) async fn channel(&self) -> Result<Channel> {
+        let mut connection = self.connection.lock().await;
+        if self.closed.is_cancelled() {
+            return Err(self.is_closed());
+        }
+        let live = match connection.take() {
+            Some(live) if live.status().connected() => live,
+            lost => {
+                let made = self.connect().await?;
+                if lost.is_some() {
+                    info!(broker = %self.address, "connected again");
+                }
+                made
+            }
+        };
+        let what = format!("open a channel to {}", self.address);
+        // A connection that does not answer is not kept.
+        let channel = timeout(ANSWER, live.create_channel())
+            .await
+            .map_err(|_| timed_out(&what))?
+            .map_err(|error| failed(&what, &error))?;
+        *connection = Some(live);
+        Ok(channel)
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let what = format!("connect to the queue's broker at {}", self.address);
+        let runtime = lapin::runtime::default_runtime().map_err(|error| failed(&what, &error))?;
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let connecting = Connection::connect_uri_with_config(
+            self.address.uri(),
+            properties,
+            self.tls.clone(),
+            runtime,
+        );
+        timeout(ANSWER, connecting)
+            .await
+            .map_err(|_| timed_out(&what))?
+            .map_err(|error| failed(&what, &error))
+    }
+
+    /// Closes the connection for good.
+    pub(crate) async fn close(&self) {
+        self.closed.cancel();
+        if let Some(live) = self.connection.lock().await.take() {
+            // Whatever comes of it: nobody uses it any more.
+            let _ = timeout(ANSWER, live.close(200, "closed".into())).await;
+        }
+    }
+
+    /// Returns when the connection was closed for good.
+    pub(crate) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// What a call on a closed connection gets.
+    pub(crate) fn is_closed(&self) -> Error {
+        Error::Queue {
+            what: format!("use the queue at {}", self.address),
+            text: "this process has closed it".into(),
+            kind: Kind::Permanent,
+        }
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.is_cancelled() { Err(self.is_closed()) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<String> {
+    let what = || format!("read the CA file {}", path.display());
+    let wrong = |text: String| Error::Queue { what: what(), text, kind: Kind::Permanent };
+    let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    if pem.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(pem)
+    } else {
+        Err(wrong("it holds no certificate in PEM".into()))
+    }
+}
