@@ -174,6 +174,7 @@ async fn extracted(
         queue: Arc::new(queue.clone()),
         slots: settings.slots,
         progress: Arc::clone(&counts),
+        isolation: None,
         grace: Duration::ZERO,
     };
     let mut progress = Progress::new("extract", left);

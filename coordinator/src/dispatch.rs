@@ -73,6 +73,11 @@ impl Missing {
         self.shards.len()
     }
 
+    /// Whether `which` says yes to any of them.
+    pub fn any(&self, which: impl FnMut(&ShardId) -> bool) -> bool {
+        self.shards.keys().any(which)
+    }
+
     /// Recordings of the missing shards.
     #[must_use]
     pub fn recordings(&self) -> u64 {

@@ -5,6 +5,7 @@
 //! are made.
 
 pub mod check;
+pub mod company;
 pub mod dispatch;
 mod error;
 pub mod intake;
@@ -12,6 +13,7 @@ pub mod plan;
 pub mod problem;
 pub mod register;
 pub mod seal;
+mod service;
 pub mod status;
 pub mod submit;
 mod survey;
@@ -21,6 +23,7 @@ pub use error::{Error, Result};
 pub use plan::plan_all;
 pub use problem::{Problem, Severity};
 pub use register::Register;
+pub use service::Coordinator;
 pub use submit::{Submission, Submitted, submit};
 
 #[cfg(test)]

@@ -86,6 +86,14 @@ impl fmt::Display for Name {
 #[serde(transparent)]
 pub struct ShardId(pub(crate) String);
 
+impl ShardId {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

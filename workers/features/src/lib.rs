@@ -6,14 +6,17 @@
 //! are extracted at a time, off the async runtime. It does not know where tasks come from.
 
 mod error;
+mod isolated;
 mod pool;
 mod recording;
 mod shard;
 mod worker;
 
 pub use error::{Error, Result};
+pub use isolated::{EXIT_AGAIN, Isolation};
 pub use pool::Pool;
 pub use recording::probe;
+pub use shard::answer;
 pub use worker::{Progress, Worker};
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ impl Pool {
         Arc::new(Self { slots, width, idle: Mutex::default() })
     }
 
+    /// Recordings that it extracts at a time.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
     /// The rows of recordings, in their order. An error is of the world, not of the
     /// recording, and leaves the rows behind it as they are.
     pub fn extract(

@@ -2,42 +2,83 @@
 
 use std::sync::Arc;
 
-use futures::TryStreamExt as _;
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
 use tokio::task::spawn_blocking;
+use tracing::{Span, debug};
 use voxage_contract::wire::WireError;
-use voxage_contract::{FeatureSpec, Task, keys};
+use voxage_contract::{FeatureSpec, Name, Task, keys};
 use voxage_shards::{Row, encode};
 use voxage_transport::{Store, StoreExt as _};
 
 use crate::Result;
+use crate::isolated::Isolation;
 use crate::pool::Pool;
 use crate::worker::Progress;
 
-/// Makes the shard of a task, unless it is there.
+/// What came of a task.
+pub(crate) enum Made {
+    /// Its shard was written.
+    Shard,
+    /// There was nothing to do, for this reason.
+    Nothing(&'static str),
+}
+
+/// Makes the shard of a task, unless it is there or its batch is cancelled.
 pub(crate) async fn make(
     store: &dyn Store,
     pool: &Arc<Pool>,
+    isolation: Option<&Isolation>,
     progress: &Progress,
     payload: &[u8],
-) -> Result<()> {
+) -> Result<Made> {
     let (task, spec) = Task::read(payload)?;
-    let key = shard_key(&task, &spec)?;
+    let dataset: Name =
+        task.dataset.parse().map_err(|_| WireError::Inconsistent("its data set has no name"))?;
+    Span::current()
+        .record("batch", format!("{dataset}@{}", task.batch))
+        .record("shard", &task.shard_id);
+    let key = keys::shard(&dataset, &spec.id(), &task.shard());
     if store.exists(&key).await? {
         progress.skipped(task.recordings.len());
-        return Ok(());
+        return Ok(Made::Nothing("its shard is there"));
     }
-    let Task { shard_id, audio_root, recordings, .. } = task;
-    let rows = pool.extract(&spec, &audio_root, recordings);
-    let rows: Vec<Row> = rows.inspect_ok(|row| progress.done(row)).try_collect().await?;
+    if task.batch > 0 && store.exists(&keys::cancelled(&dataset, task.batch)).await? {
+        return Ok(Made::Nothing("its batch is cancelled"));
+    }
+    let _held = progress.hold(&task.shard_id);
+    let shard_id = task.shard_id.clone();
+    let rows = match isolation {
+        Some(isolation) => {
+            let rows = isolation.extract(task, spec.clone(), pool.width());
+            collect(rows, progress).await?
+        }
+        None => collect(pool.extract(&spec, &task.audio_root, task.recordings), progress).await?,
+    };
     let bytes = spawn_blocking(move || encode(&shard_id, &spec, &rows)).await??;
     // Created or there already: either way the shard is whole.
     store.put_new(&key, bytes).await?;
-    Ok(())
+    Ok(Made::Shard)
 }
 
-/// Where the shard of a task goes: it follows from the task's contents.
-fn shard_key(task: &Task, spec: &FeatureSpec) -> Result<String> {
-    let dataset =
-        task.dataset.parse().map_err(|_| WireError::Inconsistent("its data set has no name"))?;
-    Ok(keys::shard(&dataset, &spec.id(), &task.shard()))
+async fn collect(rows: impl Stream<Item = Result<Row>>, progress: &Progress) -> Result<Vec<Row>> {
+    let told = rows.inspect_ok(|row| {
+        match &row.outcome {
+            Ok(_) => debug!(recording = row.recording.id, "extracted"),
+            Err(reject) => debug!(recording = row.recording.id, code = reject.code, "rejected"),
+        }
+        progress.done(row);
+    });
+    told.try_collect().await
+}
+
+/// Makes the shard of a task and gives its bytes: what a process of [`Isolation`] does.
+///
+/// # Errors
+/// If the payload is no task, or the world is in the way.
+pub async fn answer(pool: &Arc<Pool>, payload: &[u8]) -> Result<Bytes> {
+    let (task, spec): (Task, FeatureSpec) = Task::read(payload)?;
+    let rows: Vec<Row> =
+        pool.extract(&spec, &task.audio_root, task.recordings).try_collect().await?;
+    Ok(spawn_blocking(move || encode(&task.shard_id, &spec, &rows)).await??)
 }

@@ -61,6 +61,7 @@ impl House {
             queue: Arc::new(self.queue.clone()),
             slots: 2,
             progress: Arc::clone(&self.progress),
+            isolation: None,
             grace: Duration::from_secs(30),
         };
         tokio::spawn(worker.run(stop.clone()))

@@ -1,23 +1,36 @@
 //! The worker's loop: take, make, settle; stop on request.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, info, info_span, warn};
 use voxage_contract::Kind;
 use voxage_shards::Row;
 use voxage_transport::{Delivery, Queue, Store};
 
-use crate::Result;
+use crate::isolated::Isolation;
 use crate::pool::Pool;
-use crate::shard::make;
+use crate::shard::{Made, make};
+use crate::{Error, Result};
 
 /// Deliveries of a task before it is put aside, if it fails each time.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
+
+/// A delivery this late was lost or failed before: perhaps a recording of it takes
+/// workers down.
+const ISOLATED_FROM: u32 = 3;
+
+/// Until another worker, of a newer version, may be there.
+const NEWER_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest pause before a task is tried again.
+const MOST_PAUSE: Duration = Duration::from_secs(120);
 
 /// A feature worker.
 #[derive(Debug)]
@@ -30,6 +43,8 @@ pub struct Worker {
     pub slots: usize,
     /// Hears what is done.
     pub progress: Arc<Progress>,
+    /// How recordings are extracted that may take the process down; if none, as all others.
+    pub isolation: Option<Isolation>,
     /// How long tasks in hand may take after a stop; then they go back to the queue.
     pub grace: Duration,
 }
@@ -40,6 +55,16 @@ pub struct Progress {
     done: AtomicU64,
     rejected: AtomicU64,
     audio_ms: AtomicU64,
+    held: Mutex<BTreeSet<String>>,
+}
+
+/// A shard that is in the making.
+pub(crate) struct Held<'a>(&'a Progress, String);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
 }
 
 impl Progress {
@@ -56,6 +81,20 @@ impl Progress {
     /// Seconds of audio that features were made of.
     pub fn audio_s(&self) -> f64 {
         self.audio_ms.load(Ordering::Relaxed) as f64 / 1000.0
+    }
+
+    /// Ids of the shards that are in the making.
+    pub fn shards(&self) -> Vec<String> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn hold(&self, shard: &str) -> Held<'_> {
+        self.lock().insert(shard.to_owned());
+        Held(self, shard.to_owned())
     }
 
     pub(crate) fn skipped(&self, recordings: usize) {
@@ -84,7 +123,7 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         let pool = Pool::new(self.slots);
         let mut deliveries = self.queue.consume(self.slots.max(1)).await?;
-        let mut tasks = JoinSet::new();
+        let (worker, mut tasks) = (Arc::new(self), JoinSet::new());
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -92,49 +131,68 @@ impl Worker {
                 delivery = deliveries.next() => match delivery {
                     None => break,
                     Some(delivery) => {
-                        let (store, progress) = (Arc::clone(&self.store), Arc::clone(&self.progress));
-                        tasks.spawn(handle(store, Arc::clone(&pool), progress, delivery?));
+                        let delivery = delivery?;
+                        let span = info_span!(
+                            "task", attempt = delivery.attempt(), batch = Empty, shard = Empty
+                        );
+                        let work = Arc::clone(&worker).handle(Arc::clone(&pool), delivery);
+                        tasks.spawn(work.instrument(span));
                     }
                 },
             }
         }
+        // Nothing more is asked for.
+        drop(deliveries);
         let finish = async {
             while let Some(ended) = tasks.join_next().await {
                 settled(ended)?;
             }
             Ok(())
         };
+        let finished = tokio::time::timeout(worker.grace, finish).await;
         // What is not finished in time is dropped, which hands it back.
-        tokio::time::timeout(self.grace, finish).await.unwrap_or(Ok(()))
+        tasks.shutdown().await;
+        finished.unwrap_or(Ok(()))
+    }
+
+    /// Makes the shard of one delivery and settles it.
+    async fn handle(self: Arc<Self>, pool: Arc<Pool>, delivery: Box<dyn Delivery>) -> Result<()> {
+        let (attempt, start) = (delivery.attempt(), Instant::now());
+        let isolation = self.isolation.as_ref().filter(|_| attempt >= ISOLATED_FROM);
+        let made = make(&*self.store, &pool, isolation, &self.progress, delivery.payload()).await;
+        let seconds = start.elapsed().as_secs_f64();
+        let settled = match made {
+            Ok(Made::Shard) => {
+                info!(seconds, isolated = isolation.is_some(), "task done");
+                delivery.ack().await
+            }
+            Ok(Made::Nothing(why)) => {
+                info!(why, "task skipped");
+                delivery.ack().await
+            }
+            Err(error) if error.kind() == Kind::Transient && attempt < ATTEMPTS => {
+                let pause = match &error {
+                    Error::Task(_) => NEWER_PAUSE,
+                    _ => (Duration::from_millis(200) * (1 << attempt)).min(MOST_PAUSE),
+                };
+                warn!(%error, ?pause, "task failed, will be tried again");
+                delivery.retry(pause).await
+            }
+            Err(error) => {
+                warn!(%error, "task put aside");
+                delivery.dead_letter(&error.to_string()).await
+            }
+        };
+        match settled {
+            Err(error) if error.kind() == Kind::Transient => {
+                warn!(%error, "not settled: the task will come again");
+                Ok(())
+            }
+            settled => Ok(settled?),
+        }
     }
 }
 
 fn settled(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended?
-}
-
-/// Makes the shard of one delivery and settles it.
-async fn handle(
-    store: Arc<dyn Store>,
-    pool: Arc<Pool>,
-    progress: Arc<Progress>,
-    delivery: Box<dyn Delivery>,
-) -> Result<()> {
-    let attempt = delivery.attempt();
-    match make(&*store, &pool, &progress, delivery.payload()).await {
-        Ok(()) => {
-            info!(attempt, "task done");
-            delivery.ack().await?;
-        }
-        Err(error) if error.kind() == Kind::Transient && attempt < ATTEMPTS => {
-            let pause = Duration::from_millis(200 << attempt);
-            warn!(attempt, %error, ?pause, "task failed, will be tried again");
-            delivery.retry(pause).await?;
-        }
-        Err(error) => {
-            warn!(attempt, %error, "task put aside");
-            delivery.dead_letter(&error.to_string()).await?;
-        }
-    }
-    Ok(())
 }

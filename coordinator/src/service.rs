@@ -1,0 +1,294 @@
+//! The coordinator as a process: plans what is submitted, publishes tasks, seals what is
+//! complete, and publishes again what was lost.
+//!
+//! Always holds: any number of them may run and any may die. There is no leader: each
+//! looks at the store and does what is missing; they avoid doing the same at the same
+//! time, but a result never depends on it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info, info_span, warn};
+use voxage_contract::wire::WIRE_VERSION;
+use voxage_contract::{BatchId, Beat, FeatureSpec, Kind, Name, ShardId};
+use voxage_transport::{Amqp, AmqpQueue, Store};
+
+use crate::company::{BEAT_EVERY, Company};
+use crate::dispatch::{Missing, publish};
+use crate::plan::Planner;
+use crate::register::{Register, datasets};
+use crate::{Result, seal, submit};
+
+/// Between two looks for work, unless a submission says that there is some.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Between a claim and the planning: long enough to hear who else claims.
+const CLAIM: Duration = Duration::from_millis(1500);
+
+/// Tasks that are published while their batch is still planned, so that workers have
+/// something to do. The others wait for its end: planning must not wait for a full queue.
+const EAGER_TASKS: usize = 1000;
+
+/// Looks at a data set may take at most this share of the time between them.
+const LOOK_SHARE: u32 = 10;
+const LEAST_PAUSE: Duration = Duration::from_millis(500);
+const MOST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Nobody is at work although shards are missing: after this long their tasks are lost.
+/// Doubled each time, for tasks that nobody can do.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
+const MOST_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// A coordinator.
+#[derive(Debug)]
+pub struct Coordinator {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Where tasks go.
+    pub amqp: Amqp,
+    /// Its name among the processes; no other has it.
+    pub process: String,
+}
+
+/// What the jobs of one coordinator share.
+struct House {
+    store: Arc<dyn Store>,
+    tasks: AmqpQueue,
+    company: Company,
+    process: String,
+    /// One batch is planned at a time: planning takes memory.
+    planning: Semaphore,
+    /// The data set that is planned here.
+    claim: Mutex<Option<Name>>,
+    /// Data sets that were found complete, as they were then.
+    settled: Mutex<HashMap<Name, Register>>,
+}
+
+impl Coordinator {
+    /// Works until `stop`.
+    ///
+    /// # Errors
+    /// If the store or the queue fails for good: transient failures are waited for.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let house = Arc::new(House {
+            store: self.store,
+            tasks: self.amqp.queue("tasks").await?,
+            company: Company::join(&self.amqp).await?,
+            process: self.process,
+            planning: Semaphore::new(1),
+            claim: Mutex::default(),
+            settled: Mutex::default(),
+        });
+        info!(process = house.process, "coordinator ready");
+        let (mut jobs, mut busy) = (JoinSet::new(), HashSet::new());
+        let mut beat = tokio::time::interval(BEAT_EVERY);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = beat.tick() => {
+                    self.amqp.publish_beat(house.beat().encode_to_vec().into());
+                    continue;
+                }
+                Some(ended) = jobs.join_next() => {
+                    let (dataset, ended): (Name, Result<()>) = ended?;
+                    busy.remove(&dataset);
+                    if let Err(error) = ended {
+                        warn!(%dataset, %error, "will be tried again");
+                    }
+                    continue;
+                }
+                () = house.company.news() => {}
+                _ = look.tick() => {}
+            }
+            match datasets(&*house.store).await {
+                Ok(found) => {
+                    for dataset in found {
+                        if busy.insert(dataset.clone()) {
+                            let house = Arc::clone(&house);
+                            let span = info_span!("data set", %dataset);
+                            jobs.spawn(
+                                async move {
+                                    let ended = house.tend(&dataset).await;
+                                    (dataset, ended)
+                                }
+                                .instrument(span),
+                            );
+                        }
+                    }
+                }
+                Err(error) if error.kind() == Kind::Transient => {
+                    warn!(%error, "no look at the store")
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // What is cut off is taken up by any coordinator that is there.
+        jobs.shutdown().await;
+        info!("coordinator stopped");
+        Ok(())
+    }
+}
+
+impl House {
+    fn beat(&self) -> Beat {
+        let claim = self.lock_claim().as_ref().map(ToString::to_string);
+        Beat {
+            version: WIRE_VERSION,
+            process: self.process.clone(),
+            role: "coordinator".into(),
+            dataset: claim.unwrap_or_default(),
+            ..Beat::default()
+        }
+    }
+
+    fn lock_claim(&self) -> MutexGuard<'_, Option<Name>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_settled(&self) -> MutexGuard<'_, HashMap<Name, Register>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings a data set to its end: everything planned, made and sealed.
+    async fn tend(&self, dataset: &Name) -> Result<()> {
+        let mut owed = HashSet::new();
+        loop {
+            let register = Register::read(&*self.store, dataset).await?;
+            if self.lock_settled().get(dataset) == Some(&register) {
+                return Ok(());
+            }
+            if let Some(number) = register.next_unplanned() {
+                if !self.plan(dataset, number, &mut owed).await? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let Some(newest) = register.newest() else { return Ok(()) };
+            let spec = submit::read(&*self.store, dataset, newest).await?.spec;
+            if self.await_shards(dataset, &spec, &register, &mut owed).await? {
+                let (key, sealed) = seal::seal(&*self.store, dataset, &spec).await?;
+                info!(key, rows = sealed.rows, rejects = sealed.rejects, "sealed");
+                self.lock_settled().insert(dataset.clone(), register);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Plans a batch and publishes its first tasks, the others are `owed`; false if another
+    /// coordinator does.
+    async fn plan(&self, dataset: &Name, number: u64, owed: &mut HashSet<ShardId>) -> Result<bool> {
+        let Ok(_permit) = self.planning.acquire().await else { return Ok(false) };
+        if self.others_claim(dataset, |_| true) {
+            return Ok(false);
+        }
+        *self.lock_claim() = Some(dataset.clone());
+        let planned = async {
+            tokio::time::sleep(CLAIM).await;
+            if self.others_claim(dataset, |other| other < self.process.as_str()) {
+                return Ok(false);
+            }
+            // Someone may have planned it while this one waited.
+            let register = Register::read(&*self.store, dataset).await?;
+            if register.next_unplanned() == Some(number) {
+                self.plan_claimed(dataset, number, &register, owed).await?;
+            }
+            Ok(true)
+        };
+        let planned = planned.await;
+        *self.lock_claim() = None;
+        planned
+    }
+
+    /// Whether another coordinator, one of those asked for, plans a data set.
+    fn others_claim(&self, dataset: &Name, which: impl Fn(&str) -> bool) -> bool {
+        self.company.now().iter().any(|beat| {
+            beat.role == "coordinator"
+                && beat.dataset == dataset.as_str()
+                && beat.process != self.process
+                && which(&beat.process)
+        })
+    }
+
+    async fn plan_claimed(
+        &self,
+        dataset: &Name,
+        number: u64,
+        register: &Register,
+        owed: &mut HashSet<ShardId>,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let id = BatchId { dataset: dataset.clone(), number };
+        let newest = submit::read(&*self.store, dataset, register.newest().unwrap_or(number));
+        let spec = newest.await?.spec;
+        let mut planner = Planner::open(&*self.store, id.clone(), register).await?;
+        let (spec_id, mut published) = (spec.id(), 0);
+        while let Some(plan) = planner.next().await? {
+            if published < EAGER_TASKS {
+                published += plan.groups.len();
+                publish(&self.tasks, dataset, &spec, plan).await?;
+            } else {
+                let ids =
+                    plan.groups.iter().map(|group| group.shard_id(&plan.audio_root, &spec_id));
+                owed.extend(ids);
+            }
+        }
+        let counts = planner.finish().await?;
+        let seconds = start.elapsed().as_secs_f64();
+        info!(batch = %id, added = counts.added, replaced = counts.replaced, seconds, "planned");
+        Ok(())
+    }
+
+    /// Publishes what is owed, waits until every shard is there, and publishes anew what
+    /// nobody has; false if something was submitted or cancelled meanwhile.
+    async fn await_shards(
+        &self,
+        dataset: &Name,
+        spec: &FeatureSpec,
+        register: &Register,
+        owed: &mut HashSet<ShardId>,
+    ) -> Result<bool> {
+        let mut missing = Missing::find(&*self.store, dataset, spec).await?;
+        missing.publish(&*self.store, &self.tasks, |id| owed.contains(id)).await?;
+        owed.clear();
+        let (mut patience, mut idle_since) = (LEAST_PATIENCE, None);
+        loop {
+            if missing.shards() == 0 {
+                return Ok(true);
+            }
+            let start = Instant::now();
+            if missing.look(&*self.store).await? > 0 {
+                (patience, idle_since) = (LEAST_PATIENCE, None);
+                continue;
+            }
+            if Register::read(&*self.store, dataset).await? != *register {
+                return Ok(false);
+            }
+            let held = self.held();
+            let idle = self.tasks.depth().await?.ready == 0
+                && !missing.any(|id| held.contains(id.as_str()));
+            let since = idle.then(|| *idle_since.get_or_insert(start));
+            idle_since = since;
+            if since.is_some_and(|since| since.elapsed() > patience) {
+                warn!(
+                    shards = missing.shards(),
+                    "their tasks are lost or put aside: published again"
+                );
+                missing.publish(&*self.store, &self.tasks, |_| true).await?;
+                (patience, idle_since) = ((2 * patience).min(MOST_PATIENCE), None);
+            }
+            let pause = (start.elapsed() * LOOK_SHARE).clamp(LEAST_PAUSE, MOST_PAUSE);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The shards that workers have in hand.
+    fn held(&self) -> HashSet<String> {
+        self.company.now().into_iter().flat_map(|beat| beat.shards).collect()
+    }
+}
