@@ -155,6 +155,10 @@ pub fn version(model: &Name, number: u64) -> String {
     format!("{}{number:08}/", versions(model))
 }
 
+/// What shows that a store keeps the condition of a put: it is put again and again, and
+/// stays as it was.
+pub const PROBE: &str = "probe/conditional-put";
+
 /// The data set that a key belongs to.
 #[must_use]
 pub fn dataset_of(key: &str) -> Option<Name> {

@@ -9,13 +9,17 @@ mod dir;
 mod error;
 mod in_process;
 mod queue;
+mod s3;
 pub mod source;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use dir::Dir;
 pub use error::Error;
 pub use in_process::{DeadLetter, InProcess};
 pub use queue::{Deliveries, Delivery, Queue};
+pub use s3::{S3, S3Settings};
 pub use store::{Listing, ObjectMeta, Put, Store, StoreExt};
 
 /// A result of this crate.
