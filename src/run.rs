@@ -14,6 +14,7 @@ use voxage_contract::training::{Evaluation, Request, TrainRequest};
 use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::{ShardLimits, Submission, dispatch, plan, seal, submit};
 use voxage_features::Worker;
+use voxage_transport::source::Sources;
 use voxage_transport::{Dir, InProcess, Store};
 
 use crate::progress::Progress;
@@ -149,7 +150,8 @@ async fn submitted(
         },
     };
     let mut progress = Progress::new("plan", 0);
-    let done = submit(store, &submission, |rows| progress.set(rows, 0, "rows")).await?;
+    let done =
+        submit(store, &Sources::any(), &submission, |rows| progress.set(rows, 0, "rows")).await?;
     progress.finish(&format!("{} rows: {} new, {} changed", done.seen, done.added, done.replaced));
     Ok(())
 }
@@ -167,6 +169,7 @@ async fn extracted(
     let worker = Worker {
         store: Arc::clone(&store),
         queue: Arc::new(queue.clone()),
+        sources: Sources::any(),
         slots: settings.slots,
         progress: Arc::clone(&counts),
         grace: Duration::ZERO,

@@ -11,7 +11,8 @@ use prost::Message as _;
 use tokio::task::spawn_blocking;
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Group, Name, Plan, Recording, keys};
-use voxage_transport::{Put, Store, StoreExt as _, source};
+use voxage_transport::source::Sources;
+use voxage_transport::{Put, Store, StoreExt as _};
 
 use crate::check::hash;
 use crate::intake::Intake;
@@ -89,6 +90,7 @@ enum News {
 /// If the manifest cannot be read or the store fails; what was planned until then stays.
 pub async fn submit(
     store: &dyn Store,
+    sources: &Sources,
     submission: &Submission,
     mut progress: impl FnMut(u64),
 ) -> Result<Submitted> {
@@ -103,17 +105,17 @@ pub async fn submit(
     let mut intake = spawn_blocking(move || Intake::open(&manifest, &root)).await??;
     let mut submitted = Submitted::default();
     loop {
-        let root = submission.audio_root.clone();
         let (back, part) = spawn_blocking(move || {
-            let part = part(&mut intake, &root);
+            let part = part(&mut intake);
             (intake, part)
         })
         .await?;
         intake = back;
-        let (rows, part) = part?;
+        let (rows, mut part) = part?;
         if rows == 0 {
             return Ok(submitted);
         }
+        look_at(sources, &submission.audio_root, &mut part).await?;
         submitted.seen += rows;
         loop {
             let (plan, added) = cut(&part, &planned, submission);
@@ -140,22 +142,27 @@ pub async fn submit(
     }
 }
 
-/// The next rows of a manifest: their number, and their recordings with what is known of
-/// the sources.
-fn part(intake: &mut Intake, audio_root: &str) -> Result<(u64, Vec<Recording>)> {
+/// The next rows of a manifest: their number, and their recordings.
+fn part(intake: &mut Intake) -> Result<(u64, Vec<Recording>)> {
     let (mut rows, mut part) = (0, Vec::new());
     for entry in intake.by_ref().take(PART_RECORDINGS) {
         rows += 1;
-        if let Some(mut recording) = entry?.recording {
-            // A source that is not there now is the worker's to reject.
-            if let Ok(stat) = source::stat(audio_root, &recording.path) {
-                recording.size_bytes = Some(stat.size_bytes);
-                recording.etag = stat.etag;
-            }
-            part.push(recording);
-        }
+        part.extend(entry?.recording);
     }
     Ok((rows, part))
+}
+
+/// Adds what is known of the sources. One that is not there now is the worker's to reject.
+async fn look_at(sources: &Sources, audio_root: &str, part: &mut [Recording]) -> Result<()> {
+    let paths: Vec<&str> = part.iter().map(|recording| recording.path.as_str()).collect();
+    let stats = sources.stats(audio_root, &paths).await?;
+    for recording in part {
+        if let Some(stat) = stats.get(&recording.path) {
+            recording.size_bytes = Some(stat.size_bytes);
+            recording.etag = stat.etag.clone();
+        }
+    }
+    Ok(())
 }
 
 /// Cuts the news of a part into groups, in its order; counts what is wholly new.

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use proptest::prelude::*;
 use voxage_contract::{FeatureSpec, Name, Reject, Task, keys};
 use voxage_shards::{Columns, Row, Shard, encode};
+use voxage_transport::source::Sources;
 use voxage_transport::{Dir, InProcess, Queue as _, Store as _};
 
 use crate::seal::seal;
@@ -42,7 +43,7 @@ impl House {
             dataset: self.dataset.clone(),
             limits: ShardLimits { recordings: 3, bytes: 1 << 20 },
         };
-        submit(&self.store, &submission, |_| {}).await.unwrap()
+        submit(&self.store, &Sources::any(), &submission, |_| {}).await.unwrap()
     }
 
     /// Makes every missing shard, with rejects for rows; gives the number of recordings.
@@ -201,7 +202,7 @@ fn a_shard_is_bounded_by_recordings_and_bytes() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let plan = runtime.block_on(async {
-        submit(&house.store, &submission, |_| {}).await.unwrap();
+        submit(&house.store, &Sources::any(), &submission, |_| {}).await.unwrap();
         crate::plan::read(&house.store, &house.dataset, 1).await.unwrap()
     });
     let sizes: Vec<_> = plan.groups.iter().map(|group| group.recordings.len()).collect();

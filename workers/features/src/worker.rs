@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use voxage_contract::Kind;
 use voxage_shards::Row;
+use voxage_transport::source::Sources;
 use voxage_transport::{Delivery, Queue, Store};
 
 use crate::Result;
@@ -26,6 +27,8 @@ pub struct Worker {
     pub store: Arc<dyn Store>,
     /// Where tasks come from.
     pub queue: Arc<dyn Queue>,
+    /// The audio that it may read.
+    pub sources: Sources,
     /// Recordings extracted at a time.
     pub slots: usize,
     /// Hears what is done.
@@ -82,7 +85,7 @@ impl Worker {
     /// # Errors
     /// If the queue fails.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let pool = Pool::new(self.slots);
+        let pool = Pool::new(self.slots, self.sources.clone());
         let mut deliveries = self.queue.consume(self.slots.max(1)).await?;
         let mut tasks = JoinSet::new();
         loop {
