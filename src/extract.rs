@@ -10,6 +10,7 @@ use serde::Serialize;
 use voxage_contract::{FeatureSpec, Mel, MelStorage, N_MELS, Recording, Reject};
 use voxage_features::Pool;
 use voxage_shards::Row;
+use voxage_transport::source::Sources;
 
 use crate::settings::Keys;
 use crate::{Call, output};
@@ -74,7 +75,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     let recordings = files.iter().map(|file| recording(file)).collect::<Result<_>>()?;
-    let mut rows = std::pin::pin!(Pool::new(settings.slots).extract(&spec, "file:///", recordings));
+    let mut rows = std::pin::pin!(
+        Pool::new(settings.slots, Sources::any()).extract(&spec, "file:///", recordings)
+    );
     let mut answer = Answer { recordings: Vec::new() };
     for file in files {
         let row = match rows.next().await.context("extraction ended early")? {

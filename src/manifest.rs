@@ -29,13 +29,12 @@ pub fn of(matches: &ArgMatches) -> Result<PathBuf> {
 
 /// The URI that the paths of a manifest are relative to.
 pub fn audio_root(manifest: &Path, settings: &Settings) -> Result<String> {
-    let folder = if settings.audio_root.is_empty() {
-        let absolute = manifest.canonicalize().with_context(|| manifest.display().to_string())?;
-        absolute.parent().unwrap_or(Path::new("/")).to_owned()
-    } else {
-        PathBuf::from(&settings.audio_root)
-    };
-    source::root_uri(&folder).with_context(|| format!("audio root {}", folder.display()))
+    if !settings.audio_root.is_empty() {
+        return Ok(source::root(&settings.audio_root)?);
+    }
+    let absolute = manifest.canonicalize().with_context(|| manifest.display().to_string())?;
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    source::root_uri(folder).with_context(|| format!("audio root {}", folder.display()))
 }
 
 /// The data set of a manifest: as named, or after the manifest's file.

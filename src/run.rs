@@ -15,6 +15,7 @@ use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::dispatch::Missing;
 use voxage_coordinator::{Submission, plan, plan_all, seal, submit};
 use voxage_features::Worker;
+use voxage_transport::source::Sources;
 use voxage_transport::{Dir, InProcess, Store};
 
 use crate::progress::Progress;
@@ -150,7 +151,7 @@ async fn submitted(
     };
     let mut progress = Progress::new("plan", 0);
     let done = submit(store, submission, |_| {}, |rows| progress.set(rows, 0, "rows")).await?;
-    let counts = plan_all(store, dataset).await?;
+    let counts = plan_all(store, &Sources::any(), dataset).await?;
     progress.finish(&format!(
         "{} recordings: {} new, {} changed",
         done.recordings, counts.added, counts.replaced
@@ -172,6 +173,7 @@ async fn extracted(
     let worker = Worker {
         store: Arc::clone(&store),
         queue: Arc::new(queue.clone()),
+        sources: Sources::any(),
         slots: settings.slots,
         progress: Arc::clone(&counts),
         isolation: None,

@@ -11,9 +11,10 @@ use std::thread;
 use anyhow::Result;
 use clap::Command;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use voxage_coordinator::Problem;
 use voxage_features::probe;
-use voxage_transport::source;
+use voxage_transport::source::{self, Sources};
 
 use crate::progress::Progress;
 use crate::settings::Keys;
@@ -50,6 +51,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let (sender, receiver) = sync_channel::<(u64, String)>(1024);
     let bench = Bench {
         root: &root,
+        sources: Sources::any(),
+        runtime: Handle::current(),
         waiting: Mutex::new(receiver),
         found: Mutex::default(),
         probed: AtomicU64::new(0),
@@ -96,6 +99,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
 /// Probes recordings, on several threads.
 struct Bench<'a> {
     root: &'a str,
+    sources: Sources,
+    runtime: Handle,
     waiting: Mutex<Receiver<(u64, String)>>,
     found: Mutex<Vec<(u64, String, String)>>,
     probed: AtomicU64,
@@ -106,7 +111,7 @@ impl Bench<'_> {
         loop {
             let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok((row, path)) = next else { return };
-            let problem = match probe(self.root, &path) {
+            let problem = match self.runtime.block_on(probe(&self.sources, self.root, &path)) {
                 Ok(Ok(_)) => None,
                 Ok(Err(reject)) => Some((reject.code, reject.message)),
                 Err(error) => Some(("unreadable_audio".to_owned(), format!("{path}: {error}"))),

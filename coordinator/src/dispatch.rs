@@ -117,9 +117,10 @@ pub(crate) async fn publish(
     plan: Plan,
 ) -> Result<()> {
     let Plan { batch, audio_root, groups, .. } = plan;
-    let tasks = stream::iter(groups).map(|group| {
+    let publish = |group| {
         let task = Task::new(dataset.as_str(), batch, spec, &audio_root, group);
         queue.publish(task.encode_to_vec().into())
-    });
-    Ok(tasks.buffer_unordered(PUBLISHERS).try_collect().await?)
+    };
+    let publishing: Vec<_> = groups.into_iter().map(publish).collect();
+    Ok(stream::iter(publishing).buffer_unordered(PUBLISHERS).try_collect().await?)
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Batch, BatchId, Group, Name, Plan, Recording, ShardLimits, keys};
-use voxage_transport::{Put, Store, StoreExt as _, source};
+use voxage_transport::source::Sources;
+use voxage_transport::{Put, Store, StoreExt as _};
 
 use crate::check::hash;
 use crate::register::Register;
@@ -59,6 +60,7 @@ struct Cut {
 /// Plans one batch, a plan at a time.
 pub struct Planner<'a> {
     store: &'a dyn Store,
+    sources: &'a Sources,
     id: BatchId,
     batch: Batch,
     /// Batches before this one that are cancelled.
@@ -76,7 +78,12 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// If the store fails or the batch is not there.
-    pub async fn open(store: &'a dyn Store, id: BatchId, register: &Register) -> Result<Self> {
+    pub async fn open(
+        store: &'a dyn Store,
+        sources: &'a Sources,
+        id: BatchId,
+        register: &Register,
+    ) -> Result<Self> {
         let batch = submit::read(store, &id.dataset, id.number).await?;
         let cancelled = register.cancelled();
         let (mut planned, mut next) = (Planned::default(), 1);
@@ -88,7 +95,8 @@ impl<'a> Planner<'a> {
             }
         }
         let withdrawn = register.withdrawn_before(id.number);
-        Ok(Self { store, id, batch, withdrawn, planned, next, parts: 0, counts: Counts::default() })
+        let (parts, counts) = (0, Counts::default());
+        Ok(Self { store, sources, id, batch, withdrawn, planned, next, parts, counts })
     }
 
     /// The batch.
@@ -107,8 +115,10 @@ impl<'a> Planner<'a> {
             if self.store.exists(&keys::cancelled(dataset, *number)).await? {
                 return Ok(None);
             }
-            let part = submit::recordings(self.store, dataset, digest).await?;
-            let part = self.stat(part).await?;
+            let mut part = submit::recordings(self.store, dataset, digest).await?;
+            if self.batch.stat_sources {
+                self.look_at_sources(&mut part).await?;
+            }
             self.parts += 1;
             if let Some(plan) = self.put(part.into()).await? {
                 return Ok(Some(plan));
@@ -130,23 +140,17 @@ impl<'a> Planner<'a> {
         Ok(self.counts)
     }
 
-    /// Adds what is known of the sources.
-    async fn stat(&self, mut part: Vec<Recording>) -> Result<Vec<Recording>> {
-        if !self.batch.stat_sources {
-            return Ok(part);
-        }
-        let root = self.batch.audio_root.clone();
-        let look = spawn_blocking(move || {
-            for recording in &mut part {
-                // A source that is not there now is the worker's to reject.
-                if let Ok(stat) = source::stat(&root, &recording.path) {
-                    recording.size_bytes = Some(stat.size_bytes);
-                    recording.etag = stat.etag;
-                }
+    /// Adds what is known of the sources. One that is not there now is the worker's to reject.
+    async fn look_at_sources(&self, part: &mut [Recording]) -> Result<()> {
+        let paths: Vec<&str> = part.iter().map(|recording| recording.path.as_str()).collect();
+        let stats = self.sources.stats(&self.batch.audio_root, &paths).await?;
+        for recording in part {
+            if let Some(stat) = stats.get(&recording.path) {
+                recording.size_bytes = Some(stat.size_bytes);
+                recording.etag = stat.etag.clone();
             }
-            part
-        });
-        Ok(look.await?)
+        }
+        Ok(())
     }
 
     /// Puts a plan of what is new in a part, if anything is.
@@ -229,13 +233,13 @@ fn cut(
 ///
 /// # Errors
 /// If the store fails.
-pub async fn plan_all(store: &dyn Store, dataset: &Name) -> Result<Counts> {
+pub async fn plan_all(store: &dyn Store, sources: &Sources, dataset: &Name) -> Result<Counts> {
     let mut all = Counts::default();
     loop {
         let register = Register::read(store, dataset).await?;
         let Some(number) = register.next_unplanned() else { return Ok(all) };
         let id = BatchId { dataset: dataset.clone(), number };
-        let mut planner = Planner::open(store, id, &register).await?;
+        let mut planner = Planner::open(store, sources, id, &register).await?;
         while planner.next().await?.is_some() {}
         let counts = planner.finish().await?;
         all.added += counts.added;

@@ -113,10 +113,12 @@ pub async fn cancel(store: &dyn Store, batch: &BatchId) -> Result<bool> {
 /// # Errors
 /// If the store fails.
 pub async fn datasets(store: &dyn Store) -> Result<BTreeSet<Name>> {
-    let listing = store.list(keys::BATCHES, None);
-    let names =
-        listing.try_filter_map(|object| async move { Ok(keys::batched_dataset(&object.key)) });
-    Ok(names.try_collect().await?)
+    let mut listing = store.list(keys::BATCHES, None);
+    let mut names = BTreeSet::new();
+    while let Some(object) = listing.try_next().await? {
+        names.extend(keys::batched_dataset(&object.key));
+    }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{BatchId, Beat, FeatureSpec, Kind, Name, ShardId};
+use voxage_transport::source::Sources;
 use voxage_transport::{Amqp, AmqpQueue, Store};
 
 use crate::company::{BEAT_EVERY, Company};
@@ -51,6 +52,8 @@ pub struct Coordinator {
     pub store: Arc<dyn Store>,
     /// Where tasks go.
     pub amqp: Amqp,
+    /// The audio that it may look at.
+    pub sources: Sources,
     /// Its name among the processes; no other has it.
     pub process: String,
 }
@@ -58,6 +61,7 @@ pub struct Coordinator {
 /// What the jobs of one coordinator share.
 struct House {
     store: Arc<dyn Store>,
+    sources: Sources,
     tasks: AmqpQueue,
     company: Company,
     process: String,
@@ -77,6 +81,7 @@ impl Coordinator {
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         let house = Arc::new(House {
             store: self.store,
+            sources: self.sources,
             tasks: self.amqp.queue("tasks").await?,
             company: Company::join(&self.amqp).await?,
             process: self.process,
@@ -226,7 +231,7 @@ impl House {
         let id = BatchId { dataset: dataset.clone(), number };
         let newest = submit::read(&*self.store, dataset, register.newest().unwrap_or(number));
         let spec = newest.await?.spec;
-        let mut planner = Planner::open(&*self.store, id.clone(), register).await?;
+        let mut planner = Planner::open(&*self.store, &self.sources, id.clone(), register).await?;
         let (spec_id, mut published) = (spec.id(), 0);
         while let Some(plan) = planner.next().await? {
             if published < EAGER_TASKS {

@@ -96,6 +96,7 @@ pub(crate) async fn survey(
             Ok::<_, Error>(Planned { batch, recordings, made })
         }
     });
+    let looks: Vec<_> = looks.collect();
     survey.shards = stream::iter(looks).buffered(READERS).try_collect().await?;
     seen.extend(survey.made().map(|shard| (shard.id.clone(), shard.clone())));
     Ok(survey)
@@ -107,11 +108,14 @@ pub(crate) async fn shards(
     dataset: &Name,
     spec: &SpecId,
 ) -> Result<HashMap<ShardId, ObjectMeta>> {
-    let listing = store.list(&keys::shards(dataset, spec), None);
-    let shards = listing.try_filter_map(|object| async move {
-        Ok(keys::shard_of(&object.key, dataset).map(|(_, id)| (id, object)))
-    });
-    Ok(shards.try_collect().await?)
+    let mut listing = store.list(&keys::shards(dataset, spec), None);
+    let mut shards = HashMap::new();
+    while let Some(object) = listing.try_next().await? {
+        if let Some((_, id)) = keys::shard_of(&object.key, dataset) {
+            shards.insert(id, object);
+        }
+    }
+    Ok(shards)
 }
 
 /// Positions of the recordings of a group that were submitted again later.

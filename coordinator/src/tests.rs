@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use proptest::prelude::*;
 use voxage_contract::{BatchId, FeatureSpec, Name, Reject, ShardLimits, Task, keys};
 use voxage_shards::{Columns, Row, Shard, encode};
+use voxage_transport::source::Sources;
 use voxage_transport::{Dir, InProcess, Queue as _, Store as _};
 
 use crate::dispatch::Missing;
@@ -48,13 +49,13 @@ impl House {
             stat_sources: true,
         };
         submit(&self.store, submission, |_| {}, |_| {}).await.unwrap();
-        plan_all(&self.store, &self.dataset).await.unwrap()
+        plan_all(&self.store, &Sources::any(), &self.dataset).await.unwrap()
     }
 
     async fn cancel(&self, number: u64) -> bool {
         let batch = BatchId { dataset: self.dataset.clone(), number };
         let cancelled = cancel(&self.store, &batch).await.unwrap();
-        plan_all(&self.store, &self.dataset).await.unwrap();
+        plan_all(&self.store, &Sources::any(), &self.dataset).await.unwrap();
         cancelled
     }
 
@@ -230,7 +231,7 @@ fn a_shard_is_bounded_by_recordings_and_bytes() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let plan = runtime.block_on(async {
         submit(&house.store, submission, |_| {}, |_| {}).await.unwrap();
-        plan_all(&house.store, &house.dataset).await.unwrap();
+        plan_all(&house.store, &Sources::any(), &house.dataset).await.unwrap();
         crate::plan::read(&house.store, &house.dataset, 1).await.unwrap()
     });
     let sizes: Vec<_> = plan.groups.iter().map(|group| group.recordings.len()).collect();

@@ -36,6 +36,14 @@ impl Reject {
     pub fn new(stage: &str, code: &str, message: impl Into<String>) -> Self {
         Self { stage: stage.into(), code: code.into(), message: message.into() }
     }
+
+    /// That of a file beyond the limit, whoever notices first.
+    #[must_use]
+    pub fn too_large(limit_mib: u64) -> Self {
+        let message =
+            format!("the file is larger than {limit_mib} MiB; cut it, or raise spec.limits.mib");
+        Self::new("fetch", "too_large", message)
+    }
 }
 
 impl Gender {

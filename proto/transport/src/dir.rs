@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 
-use crate::store::{Listing, ObjectMeta, Put, Store};
+use crate::store::{Listing, ObjectMeta, Put, Store, checked};
 use crate::{Error, Result};
 
 /// Where named staging files live on file systems without unnamed ones.
@@ -61,10 +61,7 @@ impl Dir {
     }
 
     fn path(&self, key: &str) -> Result<PathBuf> {
-        let bad = key
-            .split('/')
-            .any(|part| part.is_empty() || part.starts_with('.') || part.contains('\0'));
-        if bad { Err(Error::BadKey(key.into())) } else { Ok(self.root.join(key)) }
+        Ok(self.root.join(checked(key)?))
     }
 
     /// Runs file work on an object off the async runtime.

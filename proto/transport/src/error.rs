@@ -45,6 +45,34 @@ pub enum Error {
         /// What to do next.
         kind: Kind,
     },
+    /// The URI names no place.
+    #[error("'{uri}': {why}")]
+    BadUri {
+        /// The URI, without a user.
+        uri: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// This process may not read that audio.
+    #[error(
+        "audio root {root} may not be read here, only {allowed}: add it to the setting audio_roots, or submit audio below one of them"
+    )]
+    RootNotAllowed {
+        /// The root that was asked for.
+        root: String,
+        /// The roots that may be read.
+        allowed: String,
+    },
+    /// An S3 server said no, or nothing.
+    #[error("{what}: {why}")]
+    S3 {
+        /// What was tried, on what.
+        what: String,
+        /// Why it failed, and what can be done.
+        why: String,
+        /// What to do next.
+        kind: Kind,
+    },
     /// A task of the runtime was lost.
     #[error("background work was lost: {0}")]
     Lost(#[from] tokio::task::JoinError),
@@ -56,7 +84,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         use io::ErrorKind as E;
         match self {
-            Self::NoStore(_) | Self::NotFound(_) => Kind::Permanent,
+            Self::NoStore(_)
+            | Self::NotFound(_)
+            | Self::BadUri { .. }
+            | Self::RootNotAllowed { .. } => Kind::Permanent,
+            Self::S3 { kind, .. } => *kind,
             Self::Io { source, .. } => match source.kind() {
                 E::PermissionDenied
                 | E::ReadOnlyFilesystem

@@ -10,6 +10,7 @@ mod dir;
 mod error;
 mod in_process;
 mod queue;
+mod s3;
 pub mod source;
 mod store;
 #[cfg(any(test, feature = "testing"))]
@@ -20,6 +21,7 @@ pub use dir::Dir;
 pub use error::Error;
 pub use in_process::InProcess;
 pub use queue::{DeadLetter, Deliveries, Delivery, Queue};
+pub use s3::{S3, S3Settings};
 pub use store::{Listing, ObjectMeta, Put, Store, StoreExt};
 
 /// A result of this crate.

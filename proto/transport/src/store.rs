@@ -27,6 +27,13 @@ pub enum Put {
     Exists,
 }
 
+/// A key, if it names an object: it is relative, without empty or hidden segments.
+pub(crate) fn checked(key: &str) -> Result<&str> {
+    let bad =
+        key.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.contains('\0'));
+    if bad { Err(Error::BadKey(key.into())) } else { Ok(key) }
+}
+
 /// Objects under a prefix, in no particular order across folders.
 pub type Listing<'a> = BoxStream<'a, Result<ObjectMeta>>;
 

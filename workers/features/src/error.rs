@@ -1,33 +1,31 @@
 //! What keeps a task from being done.
 
-use std::io;
-
 use voxage_contract::Kind;
 use voxage_contract::wire::WireError;
 
 /// A task that was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store or the queue failed.
+    /// The store, the queue or a source of audio failed.
     #[error(transparent)]
     Transport(#[from] voxage_transport::Error),
     /// The task cannot be read.
     #[error("task: {0}")]
     Task(#[from] WireError),
-    /// A source cannot be reached.
-    #[error("{path}: {source}")]
-    Source {
-        /// Its path.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
     /// The spec asks for an embedding that cannot be made here.
     #[error(transparent)]
     Weights(#[from] voxage_extract::WeightsError),
     /// The shard cannot be written.
     #[error("shard: {0}")]
     Shard(#[from] voxage_shards::Error),
+    /// The process that was to extract a recording was stopped, or could not start.
+    #[error("{path}: {why}")]
+    Isolated {
+        /// The recording's path.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// A thread was lost.
     #[error("background work was lost: {0}")]
     Lost(#[from] tokio::task::JoinError),
@@ -43,7 +41,7 @@ impl Error {
         match self {
             Self::Transport(error) => error.kind(),
             // A worker of that version may take it.
-            Self::Task(WireError::Newer(_)) | Self::Source { .. } | Self::Weights(_) => {
+            Self::Task(WireError::Newer(_)) | Self::Weights(_) | Self::Isolated { .. } => {
                 Kind::Transient
             }
             Self::Task(_) => Kind::Permanent,

@@ -48,7 +48,10 @@ impl Isolation {
     }
 
     async fn row(self, task: Task, recording: Recording) -> Result<Row> {
-        let failed = |source| Error::Source { path: recording.path.clone(), source };
+        let failed = |why: std::io::Error| Error::Isolated {
+            path: recording.path.clone(),
+            why: why.to_string(),
+        };
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::piped())

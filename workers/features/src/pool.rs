@@ -1,32 +1,41 @@
-//! Extractors for as many recordings at a time as there are slots.
+//! Extractors for as many recordings at a time as there are slots, and the recordings on
+//! their way to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use voxage_contract::{FeatureSpec, Recording, Reject, SpecId};
+use voxage_contract::{FeatureSpec, Features, Recording, Reject, SpecId};
 use voxage_extract::{Extractor, WeightsError};
 use voxage_shards::Row;
+use voxage_transport::source::{Audio, Sources};
 
-use crate::recording::extract_planned;
-use crate::{Error, Result};
+use crate::Result;
+use crate::recording::fetch;
+
+/// Recordings in hand for each slot: one is extracted while the next is fetched.
+const IN_HAND: usize = 2;
 
 /// Extractors, made as they are needed and used again.
 pub struct Pool {
+    sources: Sources,
     slots: Arc<Semaphore>,
+    in_hand: Arc<Semaphore>,
     width: usize,
     idle: Mutex<HashMap<SpecId, Vec<Extractor>>>,
 }
 
 impl Pool {
-    /// A pool that extracts `slots` recordings at a time, at least one.
+    /// A pool that extracts `slots` recordings at a time, at least one, and has the bytes of
+    /// twice as many in hand.
     #[must_use]
-    pub fn new(slots: usize) -> Arc<Self> {
-        let width = slots.max(1);
-        let slots = Arc::new(Semaphore::new(width));
-        Arc::new(Self { slots, width, idle: Mutex::default() })
+    pub fn new(slots: usize, sources: Sources) -> Arc<Self> {
+        let (slots, width) = (slots.max(1), IN_HAND * slots.max(1));
+        let (slots, in_hand) = (Semaphore::new(slots), Semaphore::new(width));
+        let (slots, in_hand) = (Arc::new(slots), Arc::new(in_hand));
+        Arc::new(Self { sources, slots, in_hand, width, idle: Mutex::default() })
     }
 
     /// Recordings that it extracts at a time.
@@ -56,25 +65,37 @@ impl Pool {
         audio_root: Arc<str>,
         mut recording: Recording,
     ) -> Result<Row> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
-        let asked = recording.clone();
-        let work = spawn_blocking(move || {
-            let _slot = slot;
-            let mut extractor = self.take(&spec)?;
-            let outcome = extract_planned(&mut extractor, &audio_root, &asked);
-            self.give_back(&spec, extractor);
-            outcome.map_err(|source| Error::Source { path: asked.path, source })
-        });
-        let outcome = match work.await {
-            Ok(outcome) => outcome?,
-            Err(lost) if lost.is_panic() => {
-                let message = "the extractor panicked on this recording: please report it";
-                Err(Reject::new("extract", "panic", message))
-            }
-            Err(lost) => return Err(lost.into()),
+        let _in_hand = Arc::clone(&self.in_hand).acquire_owned().await;
+        let outcome = match fetch(&self.sources, &spec, &audio_root, &recording).await? {
+            Ok(audio) => self.features(spec, audio, recording.given.clone()).await?,
+            Err(reject) => Err(reject),
         };
         recording.reject = None;
         Ok(Row { recording, outcome })
+    }
+
+    /// The features of a recording whose bytes are in hand, when there is a slot.
+    async fn features(
+        self: Arc<Self>,
+        spec: Arc<FeatureSpec>,
+        audio: Audio,
+        given: BTreeMap<String, f64>,
+    ) -> Result<Result<Features, Reject>> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let work = spawn_blocking(move || {
+            let _slot = slot;
+            let mut extractor = self.take(&spec)?;
+            let outcome = extractor.extract(audio, &given);
+            self.give_back(&spec, extractor);
+            Ok(outcome)
+        });
+        match work.await {
+            Err(lost) if lost.is_panic() => {
+                let message = "the extractor panicked on this recording: please report it";
+                Ok(Err(Reject::new("extract", "panic", message)))
+            }
+            ended => ended?,
+        }
     }
 
     /// An extractor of the spec, used before if possible.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use voxage_contract::{FeatureSpec, Group, Recording, Task, keys};
 use voxage_extract::synth::wav_bytes;
 use voxage_shards::{Columns, Row, Shard};
+use voxage_transport::source::Sources;
 use voxage_transport::{Dir, InProcess, Queue as _, Store, StoreExt as _, source};
 
 use crate::{Progress, Worker};
@@ -59,6 +60,7 @@ impl House {
         let worker = Worker {
             store: Arc::clone(&self.store),
             queue: Arc::new(self.queue.clone()),
+            sources: Sources::any(),
             slots: 2,
             progress: Arc::clone(&self.progress),
             isolation: None,

@@ -12,6 +12,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, info, info_span, warn};
 use voxage_contract::Kind;
 use voxage_shards::Row;
+use voxage_transport::source::Sources;
 use voxage_transport::{Delivery, Queue, Store};
 
 use crate::isolated::Isolation;
@@ -39,6 +40,8 @@ pub struct Worker {
     pub store: Arc<dyn Store>,
     /// Where tasks come from.
     pub queue: Arc<dyn Queue>,
+    /// The audio that it may read.
+    pub sources: Sources,
     /// Recordings extracted at a time.
     pub slots: usize,
     /// Hears what is done.
@@ -121,7 +124,7 @@ impl Worker {
     /// # Errors
     /// If the queue fails.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let pool = Pool::new(self.slots);
+        let pool = Pool::new(self.slots, self.sources.clone());
         let mut deliveries = self.queue.consume(self.slots.max(1)).await?;
         let (worker, mut tasks) = (Arc::new(self), JoinSet::new());
         loop {

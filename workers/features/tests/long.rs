@@ -33,8 +33,11 @@ async fn two_hours_are_extracted_in_bounded_memory() {
     let recording =
         Recording { id: "long".into(), path: "long.wav".into(), ..Recording::default() };
     let root = source::root_uri(folder.path()).unwrap();
-    let rows: Vec<Row> =
-        Pool::new(1).extract(&spec, &root, vec![recording]).try_collect().await.unwrap();
+    let rows: Vec<Row> = Pool::new(1, source::Sources::any())
+        .extract(&spec, &root, vec![recording])
+        .try_collect()
+        .await
+        .unwrap();
     let shard = voxage_shards::encode("s", &spec, &rows).unwrap();
     assert!(!shard.is_empty());
 

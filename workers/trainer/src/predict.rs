@@ -12,7 +12,8 @@ use voxage_contract::training::{Event, PredictRequest, Prediction};
 use voxage_contract::{Features, Recording, Reject};
 use voxage_dataset::Sample;
 use voxage_extract::Extractor;
-use voxage_transport::{Dir, source};
+use voxage_transport::Dir;
+use voxage_transport::source::Sources;
 
 use crate::models::Models;
 use crate::network::Network;
@@ -20,6 +21,14 @@ use crate::{Error, Result};
 
 /// Recordings that are extracted, then predicted, at a time.
 const CHUNK: usize = 64;
+
+/// Where recordings are read from.
+struct Audio<'a> {
+    root: &'a str,
+    sources: Sources,
+    limit_bytes: u64,
+    runtime: &'a Handle,
+}
 
 /// Predicts recordings as they come and gives the key of the model version used.
 ///
@@ -37,12 +46,18 @@ pub fn predict(
     let (card, network) = models.load(&model)?;
     let extractors = (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec));
     let mut extractors = extractors.collect::<Result<Vec<_>, _>>()?;
+    let audio = Audio {
+        root: &request.audio_root,
+        sources: Sources::any(),
+        limit_bytes: card.spec.limits.mib.saturating_mul(1 << 20),
+        runtime,
+    };
     loop {
         let chunk = recordings.by_ref().take(CHUNK).collect::<Result<Vec<_>>>()?;
         if chunk.is_empty() {
             return Ok(model);
         }
-        let extracted = extract(&chunk, &request.audio_root, &mut extractors);
+        let extracted = extract(&chunk, &audio, &mut extractors);
         for prediction in predictions(chunk, extracted, &network)? {
             say(Event::Prediction(prediction));
         }
@@ -52,7 +67,7 @@ pub fn predict(
 /// The features of a chunk, in its order, by as many threads as there are extractors.
 fn extract(
     chunk: &[Recording],
-    audio_root: &str,
+    audio: &Audio<'_>,
     extractors: &mut [Extractor],
 ) -> Vec<Result<Features, Reject>> {
     let next = AtomicUsize::new(0);
@@ -64,7 +79,7 @@ fn extract(
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(recording) = chunk.get(i) else { return };
-                    let features = one(recording, audio_root, extractor);
+                    let features = one(recording, audio, extractor);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((i, features));
                 }
             });
@@ -77,17 +92,17 @@ fn extract(
 
 fn one(
     recording: &Recording,
-    audio_root: &str,
+    audio: &Audio<'_>,
     extractor: &mut Extractor,
 ) -> Result<Features, Reject> {
     if let Some(reject) = &recording.reject {
         return Err(reject.clone());
     }
-    let audio = source::open(audio_root, &recording.path).map_err(|error| {
-        source::reject(&error, audio_root, &recording.path)
-            .unwrap_or_else(|| Reject::new("fetch", "unreadable_audio", error.to_string()))
-    })?;
-    extractor.extract(audio, &recording.given)
+    let opened = audio.sources.open(audio.root, &recording.path, None, audio.limit_bytes);
+    let opened = audio.runtime.block_on(opened);
+    let bytes =
+        opened.map_err(|error| Reject::new("fetch", "unreadable_audio", error.to_string()))??;
+    extractor.extract(bytes, &recording.given)
 }
 
 /// Predicts what could be extracted and says why the rest could not.

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use voxage_contract::{AudioInfo, Limits, Reject, Warning};
 
-use reject::{corrupt, fetch, too_large, too_long, too_slow, unsupported_channels};
+use reject::{corrupt, fetch, too_long, too_slow, unsupported_channels};
 use source::{Failure, Source};
 use stream::Stream;
 
@@ -81,7 +81,7 @@ impl<R: Read + Seek + Send + 'static> Recording<R> {
         let deadline = Deadline { started: Instant::now(), limit };
         let mut source = Source::new(audio, &Failure::default()).map_err(fetch)?;
         if source.n_bytes() > limits.mib.saturating_mul(1 << 20) {
-            return Err(too_large(limits.mib));
+            return Err(Reject::too_large(limits.mib));
         }
         let sha256 = source.sha256().map_err(fetch)?;
         let opened = Self::survey(&source, limits, both, deadline);

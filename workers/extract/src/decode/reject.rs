@@ -37,11 +37,6 @@ pub(super) fn unsupported_channels(n: usize, most: u64) -> Reject {
     decode("unsupported_channels", format!("the file has {n} channels; {way_out}"))
 }
 
-pub(super) fn too_large(mib: u64) -> Reject {
-    let message = format!("the file is larger than {mib} MiB; cut it, or raise spec.limits.mib");
-    Reject::new("fetch", "too_large", message)
-}
-
 pub(super) fn too_long(duration_s: u64) -> Reject {
     let way_out = "cut it, or raise spec.limits.duration_s";
     decode("too_long", format!("the recording is longer than {duration_s} s; {way_out}"))
