@@ -11,6 +11,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn outlives_its_broker() {
+    trace();
     let broker = RabbitMq::start();
     let work = Work::start(&broker).await;
     work.goes_on("from the beginning").await;
@@ -29,7 +30,7 @@ async fn outlives_its_broker() {
     work.nothing_is_lost().await;
 
     block_in_place(|| {
-        broker.stop();
+        broker.kill();
         broker.erase();
         broker.start_again();
     });
@@ -41,6 +42,7 @@ async fn outlives_its_broker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn gives_up_on_a_broker_that_stays_away() {
+    trace();
     let broker = RabbitMq::start();
     let options = AmqpOptions { patience: Duration::from_secs(3), ..Default::default() };
     let amqp = Amqp::open_with(broker.url(), options).await.unwrap();
