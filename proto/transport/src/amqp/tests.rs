@@ -167,9 +167,9 @@ async fn refusals_are_clear(url: &str) {
         assert!(!text.contains("hunter2"), "{text}");
         (error.kind(), error.to_string())
     };
-    let (user, rest) = url.split_once("://").unwrap().1.rsplit_once('@').unwrap();
-    let user = user.split_once(':').unwrap().0;
-    let (kind, text) = refused(format!("amqp://{user}:hunter2@{rest}")).await;
+    let (user, rest) = url.rsplit_once('@').unwrap();
+    let user = user.rsplit_once(':').unwrap().0;
+    let (kind, text) = refused(format!("{user}:hunter2@{rest}")).await;
     assert_eq!(kind, Kind::Permanent);
     assert!(text.contains("check the user and password"), "{text}");
 
