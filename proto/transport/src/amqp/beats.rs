@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use futures::{FutureExt as _, StreamExt as _};
+
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
     QueueDeclareOptions,
@@ -18,8 +20,8 @@ use tracing::debug;
 
 use crate::Result;
 
-use super::consume::{Live, Subscribe, messages};
 use super::error::{failed, timed_out};
+use super::feed::{Live, Source, messages};
 use super::link::{ANSWER, Link};
 
 /// Beats that wait in this process to be sent.
@@ -54,10 +56,8 @@ impl Beats {
     }
 
     pub(crate) async fn listen(&self) -> Result<BoxStream<'static, Bytes>> {
-        let (link, exchange) = (Arc::clone(&self.link), self.exchange.clone());
-        let subscribe: Subscribe =
-            Box::new(move || subscribe(Arc::clone(&link), exchange.clone()).boxed());
-        let messages = messages(Arc::clone(&self.link), subscribe).await?;
+        let ear = Ear { link: Arc::clone(&self.link), exchange: self.exchange.clone() };
+        let messages = messages(Arc::clone(&self.link), ear).await?;
         Ok(messages.filter_map(|message| async { Some(Bytes::from(message.ok()?.0.data)) }).boxed())
     }
 }
@@ -114,25 +114,41 @@ async fn open(link: &Link, exchange: &str) -> Result<Channel> {
     Ok(channel)
 }
 
-async fn subscribe(link: Arc<Link>, exchange: String) -> Result<Live> {
-    let channel = open(&link, &exchange).await?;
-    let what = format!("listen to '{exchange}'");
-    let consume = async {
-        let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-        let mut bound = FieldTable::default();
-        bound.insert("x-max-length".into(), AMQPValue::LongInt(INBOX));
-        bound.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
-        let queue = channel.queue_declare("".into(), own, bound).await?.name().clone();
-        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-        channel
-            .queue_bind(queue.clone(), exchange.into(), "".into(), options, none.clone())
-            .await?;
-        let unsettled = BasicConsumeOptions { no_ack: true, ..Default::default() };
-        channel.basic_consume(queue, "".into(), unsettled, none).await
-    };
-    let consumer = timeout(ANSWER, consume)
-        .await
-        .map_err(|_| timed_out(&what))?
-        .map_err(|error| failed(&what, &error))?;
-    Ok(Live { channel, consumer: Some(consumer), settles: false })
+/// The beats of an exchange, by a queue of the listener's own.
+struct Ear {
+    link: Arc<Link>,
+    exchange: String,
+}
+
+#[async_trait]
+impl Source for Ear {
+    async fn subscribe(&self) -> Result<Live> {
+        let exchange = self.exchange.as_str();
+        let channel = open(&self.link, exchange).await?;
+        let what = format!("listen to '{exchange}'");
+        let consume = async {
+            let own =
+                QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
+            let mut bound = FieldTable::default();
+            bound.insert("x-max-length".into(), AMQPValue::LongInt(INBOX));
+            bound.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+            let queue = channel.queue_declare("".into(), own, bound).await?.name().clone();
+            let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+            channel
+                .queue_bind(queue.clone(), exchange.into(), "".into(), options, none.clone())
+                .await?;
+            let unsettled = BasicConsumeOptions { no_ack: true, ..Default::default() };
+            channel.basic_consume(queue, "".into(), unsettled, none).await
+        };
+        let consumer = timeout(ANSWER, consume)
+            .await
+            .map_err(|_| timed_out(&what))?
+            .map_err(|error| failed(&what, &error))?;
+        Ok(Live::new(channel, consumer, false))
+    }
+
+    /// The queue belongs to the connection: they go together.
+    async fn forgotten(&self) -> bool {
+        false
+    }
 }

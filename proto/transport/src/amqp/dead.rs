@@ -4,11 +4,13 @@
 //! after it is back among the tasks, confirmed. If this process dies meanwhile, some may
 //! be both. Two who look at the same time each see a part.
 
-use lapin::Channel;
+use std::time::Duration;
+
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::FieldTable;
-use tokio::time::timeout;
+use lapin::{Acker, Channel};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Result;
 use crate::queue::DeadLetter;
@@ -17,6 +19,9 @@ use super::AmqpQueue;
 use super::delivery::dead_letter;
 use super::error::{failed, timed_out};
 use super::link::ANSWER;
+
+/// The longest wait until what was looked at is back. Another may have taken it meanwhile.
+const BACK: Duration = Duration::from_secs(2);
 
 /// The dead letters of a queue.
 #[derive(Debug, Clone)]
@@ -40,7 +45,7 @@ impl DeadLetters {
     /// # Errors
     /// If the broker fails.
     pub async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>> {
-        let shelf = self.open().await?;
+        let mut shelf = self.open().await?;
         let mut found = Vec::new();
         while found.len() < limit
             && let Some(message) = shelf.take().await?
@@ -59,7 +64,7 @@ impl DeadLetters {
         &self,
         mut chosen: impl FnMut(&DeadLetter) -> bool + Send,
     ) -> Result<usize> {
-        let shelf = self.open().await?;
+        let mut shelf = self.open().await?;
         let mut requeued = 0;
         for _ in 0..shelf.count {
             let Some(message) = shelf.take().await? else { break };
@@ -84,7 +89,7 @@ impl DeadLetters {
         &self,
         mut chosen: impl FnMut(&DeadLetter) -> bool + Send,
     ) -> Result<usize> {
-        let shelf = self.open().await?;
+        let mut shelf = self.open().await?;
         let mut dropped = 0;
         for _ in 0..shelf.count {
             let Some(message) = shelf.take().await? else { break };
@@ -98,31 +103,36 @@ impl DeadLetters {
         Ok(dropped)
     }
 
-    async fn open(&self) -> Result<Shelf> {
+    async fn open(&self) -> Result<Shelf<'_>> {
         let count = self.count().await?;
         let channel = self.0.link.channel().await?;
-        Ok(Shelf { channel, queue: self.0.topology.dead().to_owned(), count })
+        Ok(Shelf { channel, letters: self, count, held: 0 })
     }
 }
 
 /// The dead letters' queue while someone looks through it. What was taken and not removed
 /// goes back at the end, or with the channel.
-struct Shelf {
+struct Shelf<'a> {
     channel: Channel,
-    queue: String,
+    letters: &'a DeadLetters,
     /// How many there were at the beginning.
     count: u32,
+    /// How many were taken and not removed.
+    held: u32,
 }
 
-impl Shelf {
+impl Shelf<'_> {
     /// The next one, held.
-    async fn take(&self) -> Result<Option<Message>> {
-        let get = self.channel.basic_get(self.queue.as_str().into(), BasicGetOptions::default());
-        Ok(self.answer(get).await?.map(|got| got.delivery))
+    async fn take(&mut self) -> Result<Option<Message>> {
+        let get = self.channel.basic_get(self.queue().into(), BasicGetOptions::default());
+        let got = self.answer(get).await?;
+        self.held += u32::from(got.is_some());
+        Ok(got.map(|got| got.delivery))
     }
 
-    async fn remove(&self, acker: &lapin::Acker) -> Result<()> {
+    async fn remove(&mut self, acker: &Acker) -> Result<()> {
         self.answer(acker.ack(BasicAckOptions::default())).await?;
+        self.held -= 1;
         Ok(())
     }
 
@@ -130,12 +140,21 @@ impl Shelf {
     async fn put_back(self) -> Result<()> {
         let all = BasicNackOptions { multiple: true, requeue: true };
         self.answer(self.channel.basic_nack(0, all)).await?;
-        // The answer says that the broker has seen it.
-        self.answer(self.channel.close(200, "seen".into())).await
+        self.answer(self.channel.close(200, "seen".into())).await?;
+        // The broker answers before they are back: whoever looks next shall find them.
+        let end = Instant::now() + BACK;
+        while self.letters.count().await? < self.held && Instant::now() < end {
+            sleep(BACK / 100).await;
+        }
+        Ok(())
+    }
+
+    fn queue(&self) -> &str {
+        self.letters.0.topology.dead()
     }
 
     async fn answer<T>(&self, call: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        let what = format!("look through the queue '{}'", self.queue);
+        let what = format!("look through the queue '{}'", self.queue());
         timeout(ANSWER, call)
             .await
             .map_err(|_| timed_out(&what))?

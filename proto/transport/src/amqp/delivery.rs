@@ -3,6 +3,7 @@
 //! Always holds: settled on the channel that brought it. If that channel is gone, the
 //! broker delivers the message again whatever is done here, so settling it is no error.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -34,13 +35,13 @@ pub(crate) struct Held {
     acker: Option<Acker>,
     payload: Bytes,
     attempt: u32,
-    /// Keeps the channel open.
-    _channel: Channel,
+    /// Keeps the channel open, and tells the consumer that something is in hand.
+    _channel: Arc<Channel>,
     queue: AmqpQueue,
 }
 
 impl Held {
-    pub(crate) fn new(message: Message, channel: Channel, queue: AmqpQueue) -> Self {
+    pub(crate) fn new(message: Message, channel: Arc<Channel>, queue: AmqpQueue) -> Self {
         let count = |name| header(&message, name).and_then(integer).unwrap_or(0);
         let attempt = count(ATTEMPTS) + count("x-delivery-count") + 1;
         Self {

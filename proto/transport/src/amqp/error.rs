@@ -1,6 +1,7 @@
 //! What the broker's and the network's words mean for whoever called.
 
 use std::fmt::Display;
+use std::io;
 
 use lapin::ErrorKind;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
@@ -27,6 +28,10 @@ pub(crate) fn failed(what: impl Display, error: &lapin::Error) -> Error {
             ),
             Kind::Permanent,
         ),
+        None if is_distrusted(error) => (
+            format!("{error}: give the file of the CA that signed the broker's certificate"),
+            Kind::Permanent,
+        ),
         _ => (error.to_string(), Kind::Transient),
     };
     Error::Queue { what: what.to_string(), text, kind }
@@ -39,6 +44,11 @@ pub(crate) fn timed_out(what: impl Display) -> Error {
         text: "the broker did not answer in time".into(),
         kind: Kind::Transient,
     }
+}
+
+/// Whether the broker's certificate is at fault.
+fn is_distrusted(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData)
 }
 
 fn protocol(error: &lapin::Error) -> Option<AMQPErrorKind> {

@@ -14,6 +14,7 @@ mod consume;
 mod dead;
 mod delivery;
 mod error;
+mod feed;
 mod link;
 mod publish;
 mod topology;

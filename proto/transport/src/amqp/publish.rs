@@ -130,7 +130,7 @@ impl Publisher {
 fn unroutable(what: &str) -> Error {
     Error::Queue {
         what: what.into(),
-        text: "the broker has no such queue, even after it was made again".into(),
+        text: "the broker had no such queue, so it was made again".into(),
         kind: Kind::Transient,
     }
 }

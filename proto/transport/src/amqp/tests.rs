@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One broker for all: starting one takes longer than most of these.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keeps_its_promises() {
+    trace();
     let (given, own) = match std::env::var("VOXAGE_TEST_AMQP") {
         Ok(given) => (given, None),
         Err(_) => (String::new(), Some(RabbitMq::start())),
@@ -37,6 +38,14 @@ async fn keeps_its_promises() {
     refusals_are_clear(url).await;
     dead::are_listed_requeued_and_discarded(url).await;
     dead::come_from_the_delivery_limit(url).await;
+}
+
+/// Shows in a failed test what the backend has met.
+fn trace() {
+    let _ = tracing_subscriber::fmt()
+        .with_test_writer()
+        .with_max_level(tracing::Level::DEBUG)
+        .try_init();
 }
 
 /// A connection whose queues nobody else has.
@@ -158,9 +167,9 @@ async fn refusals_are_clear(url: &str) {
         assert!(!text.contains("hunter2"), "{text}");
         (error.kind(), error.to_string())
     };
-    let (user, rest) = url.split_once("://").unwrap().1.rsplit_once('@').unwrap();
-    let user = user.split_once(':').unwrap().0;
-    let (kind, text) = refused(format!("amqp://{user}:hunter2@{rest}")).await;
+    let (user, rest) = url.rsplit_once('@').unwrap();
+    let user = user.rsplit_once(':').unwrap().0;
+    let (kind, text) = refused(format!("{user}:hunter2@{rest}")).await;
     assert_eq!(kind, Kind::Permanent);
     assert!(text.contains("check the user and password"), "{text}");
 

@@ -5,14 +5,18 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::block_in_place;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn outlives_its_broker() {
+    trace();
     let broker = RabbitMq::start();
-    let work = Work::start(&broker).await;
+    let work = Work::start(broker.url()).await;
     work.goes_on("from the beginning").await;
     close_connections(&broker);
     work.goes_on("after a forced close").await;
@@ -29,7 +33,7 @@ async fn outlives_its_broker() {
     work.nothing_is_lost().await;
 
     block_in_place(|| {
-        broker.stop();
+        broker.kill();
         broker.erase();
         broker.start_again();
     });
@@ -41,6 +45,7 @@ async fn outlives_its_broker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn gives_up_on_a_broker_that_stays_away() {
+    trace();
     let broker = RabbitMq::start();
     let options = AmqpOptions { patience: Duration::from_secs(3), ..Default::default() };
     let amqp = Amqp::open_with(broker.url(), options).await.unwrap();
@@ -62,6 +67,56 @@ async fn gives_up_on_a_broker_that_stays_away() {
     again.ack().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outlives_a_silent_network() {
+    trace();
+    let broker = RabbitMq::start();
+    let network = Network::to(&broker).await;
+    // Silence is noticed by missing heartbeats: after seconds, not half a minute.
+    let url = format!("{}?heartbeat=2", network.url);
+    let work = Work::start(&url).await;
+    work.goes_on("from the beginning").await;
+    network.cut.send_replace(true);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    network.cut.send_replace(false);
+    work.goes_on("after the silence").await;
+    work.nothing_is_lost().await;
+    work.beats_go_on().await;
+}
+
+/// A way to the broker that may fall silent. Connections of before stay silent for ever,
+/// as when an address has changed hands.
+struct Network {
+    url: String,
+    cut: watch::Sender<bool>,
+}
+
+impl Network {
+    async fn to(broker: &RabbitMq) -> Self {
+        let (user, server) = broker.url().rsplit_once('@').unwrap();
+        let server = server.trim_end_matches("/%2f").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{user}@{}/%2f", listener.local_addr().unwrap());
+        let cut = watch::Sender::new(false);
+        let is_cut = cut.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut here, _)) = listener.accept().await {
+                let (server, mut is_cut) = (server.clone(), is_cut.clone());
+                tokio::spawn(async move {
+                    let mut there = TcpStream::connect(server).await.expect("the broker");
+                    tokio::select! {
+                        biased;
+                        cut = is_cut.wait_for(|cut| *cut) => drop(cut),
+                        _ = copy_bidirectional(&mut here, &mut there) => return,
+                    }
+                    std::future::pending::<()>().await;
+                });
+            }
+        });
+        Self { url, cut }
+    }
+}
+
 /// A publisher and a consumer at work.
 struct Work {
     amqp: Amqp,
@@ -72,8 +127,8 @@ struct Work {
 }
 
 impl Work {
-    async fn start(broker: &RabbitMq) -> Self {
-        let amqp = Amqp::open(broker.url(), "work").await.unwrap();
+    async fn start(url: &str) -> Self {
+        let amqp = Amqp::open(url, "work").await.unwrap();
         let queue = amqp.queue("tasks").await.unwrap();
         let (published, settled) =
             (Arc::<Mutex<BTreeSet<u32>>>::default(), Arc::<Mutex<BTreeSet<u32>>>::default());
