@@ -35,10 +35,10 @@ async fn long_listings_come_in_pages_and_begin_anywhere() {
     let behind: Vec<_> = store.list("a/", Some("a/01999")).try_collect().await.unwrap();
     assert_eq!(behind.len(), 345);
     assert_eq!(behind[0].key, "a/02000");
-    // One who only reads finds it, but not what is beside it.
-    let reader = S3 { ..store.clone() };
-    assert!(reader.exists("a/00000").await.unwrap());
-    assert_eq!(store.keys("").await.unwrap().len(), keys.len() + 1);
+    // One who only reads finds it, but nothing where there is nothing.
+    assert!(store.clone().existing().await.unwrap().exists("a/00000").await.unwrap());
+    let nothing = S3 { place: Location::parse(&s3.uri("nothing")).unwrap(), ..store };
+    assert!(matches!(nothing.existing().await, Err(Error::NoStore(_))));
 }
 
 #[tokio::test]
