@@ -23,7 +23,8 @@ pub struct Settings {
     pub root: String,
     /// The data set; empty for the one that follows from the command.
     pub dataset: String,
-    /// Folder that the manifest's paths are relative to; empty for the manifest's own.
+    /// Folder or `s3://` place that the manifest's paths are relative to; empty for the
+    /// manifest's own folder.
     pub audio_root: String,
     /// The model.
     pub model: String,
@@ -63,7 +64,10 @@ pub type Keys = &'static [&'static str];
 const HELP: [(&str, &str); 34] = [
     ("root", "Directory of the store: plans, shards, models and all"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
-    ("audio_root", "Folder that paths are relative to and may not leave [default: the manifest's]"),
+    (
+        "audio_root",
+        "Folder, or s3://bucket/prefix, that paths are relative to and may not leave [default: the manifest's folder]",
+    ),
     ("model", "The model: a name for its newest version, name@number, or the key of a version"),
     ("slots", "Recordings to extract at a time [default: the number of cores]"),
     ("shard_recordings", "Recordings of one shard, at most"),

@@ -14,7 +14,7 @@ use voxage_contract::Kind;
 use crate::Error;
 
 /// What to do when no keys are found.
-const NO_KEYS: &str = "no keys for S3 are found: set AWS_ACCESS_KEY_ID and \
+const NO_KEYS: &str = "there are no keys for S3: set AWS_ACCESS_KEY_ID and \
      AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile of ~/.aws/credentials";
 
 /// A request that S3 did not serve.
@@ -63,7 +63,12 @@ impl Failure {
     fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let (advice, kind) = advice(status, code.unwrap_or_default());
         let mut why = format!("the server answered {status}");
-        for part in [code, message].into_iter().flatten().filter(|part| !part.is_empty()) {
+        for part in [code, message]
+            .into_iter()
+            .flatten()
+            .map(|part| part.trim_end_matches('.'))
+            .filter(|part| !part.is_empty())
+        {
             let _ = write!(why, ", {part}");
         }
         if !advice.is_empty() {
@@ -89,9 +94,10 @@ impl Failure {
         let (why, kind) = match error {
             CredentialsError::CredentialsNotLoaded(_) => (NO_KEYS.to_owned(), Kind::Permanent),
             CredentialsError::InvalidConfiguration(_) => {
-                (format!("the keys for S3 cannot be had: {}", chain(error)), Kind::Permanent)
+                (format!("{NO_KEYS} ({})", chain(error)), Kind::Permanent)
             }
-            _ => (format!("the keys for S3 cannot be had now: {}", chain(error)), Kind::Transient),
+            // A machine or container was asked for its keys, and may have them later.
+            _ => (format!("{NO_KEYS} ({})", chain(error)), Kind::Transient),
         };
         Self { status: None, code: None, why, kind, broken: false }
     }

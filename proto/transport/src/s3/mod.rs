@@ -67,9 +67,13 @@ impl S3 {
     /// # Errors
     /// As [`S3::open`]; permanent if nothing is there.
     pub async fn open_existing(uri: &str, settings: &S3Settings) -> Result<Self> {
-        let store = Self { place: Location::parse(uri)?, server: Server::find(settings).await? };
-        let first = store.list("", None).try_next().await?;
-        first.map(|_| store.clone()).ok_or_else(|| Error::NoStore(store.place.uri().into()))
+        let place = Location::parse(uri)?;
+        Self { server: Server::find(settings).await?, place }.existing().await
+    }
+
+    async fn existing(self) -> Result<Self> {
+        let first = self.list("", None).try_next().await?;
+        first.map(|_| self.clone()).ok_or_else(|| Error::NoStore(self.place.uri().into()))
     }
 
     /// Opens a place on a server, if the server keeps the condition of a put: if the

@@ -38,7 +38,10 @@ impl Sources {
     /// Only audio below one of these roots, each a URI.
     #[must_use]
     pub fn below(allowed: &[String]) -> Self {
-        let ended = |root: &String| format!("{}/", root.trim_end_matches('/'));
+        let ended = |root: &String| match root.ends_with('/') {
+            true => root.clone(),
+            false => format!("{root}/"),
+        };
         let allowed = Some(allowed.iter().map(ended).collect());
         Self(Arc::new(Inner { allowed, ..Inner::default() }))
     }
