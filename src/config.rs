@@ -17,6 +17,13 @@ pub const KEYS: Keys = &[
     "slots",
     "shard_recordings",
     "shard_mib",
+    "queue",
+    "queue_name",
+    "queue_ca",
+    "audio_roots",
+    "grace_s",
+    "log_format",
+    "s3",
     "spec",
     "train",
 ];

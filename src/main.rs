@@ -1,20 +1,30 @@
 //! `voxage`: the command. Parses, gathers settings, and hands over to one file a verb.
 
+mod cancel;
 mod config;
+mod coordinator;
+mod dead;
+mod ends;
 mod evaluate;
 mod extract;
+mod feature_worker;
+mod isolated;
 mod manifest;
 mod output;
 mod predict;
 mod progress;
+mod rejects;
 mod report;
 mod run;
 mod settings;
 mod status;
+mod submit;
 mod synth;
 mod train;
 mod trainer;
+mod upload;
 mod validate;
+mod verify;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -25,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use output::Output;
-use settings::Keys;
+use settings::{Keys, LogFormat};
 
 /// How long a verb that was stopped may take to say so itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -47,25 +57,39 @@ struct Verb {
     command: fn() -> Command,
     keys: Keys,
     settle: fn(Call) -> Work,
+    /// Works until it is stopped, and ends by itself then.
+    service: bool,
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 9] {
+fn verbs() -> [Verb; 17] {
     macro_rules! verb {
         ($name:ident) => {
+            verb!($name, false)
+        };
+        ($name:ident, $service:literal) => {
             Verb {
                 command: $name::command,
                 keys: $name::KEYS,
                 settle: |call| Box::pin($name::run(call)),
+                service: $service,
             }
         };
     }
     [
         verb!(validate),
         verb!(run),
+        verb!(submit),
+        verb!(coordinator, true),
+        verb!(feature_worker, true),
         verb!(status),
+        verb!(cancel),
+        verb!(dead),
+        verb!(rejects),
+        verb!(verify),
         verb!(extract),
+        verb!(isolated),
         verb!(train),
         verb!(evaluate),
         verb!(predict),
@@ -94,12 +118,6 @@ fn cli() -> Command {
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
     let matches = cli().get_matches();
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
     let Some(verb) = verbs().into_iter().find(|verb| (verb.command)().get_name() == name) else {
@@ -113,6 +131,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    log(verb.service, resolved.settings.log_format);
     let stop = CancellationToken::new();
     let call = Call { matches: matches.clone(), resolved, output, stop: stop.clone() };
     let runtime = match tokio::runtime::Runtime::new() {
@@ -127,13 +146,21 @@ fn main() -> ExitCode {
         tokio::spawn(async move {
             interrupted().await;
             stop.cancel();
-            // A verb that computes on this thread hears nothing.
-            tokio::time::sleep(2 * GRACE).await;
+            if verb.service {
+                // It is given its own time, unless someone insists.
+                interrupted().await;
+            } else {
+                // A verb that computes on this thread hears nothing.
+                tokio::time::sleep(2 * GRACE).await;
+            }
             eprintln!("error: stopped");
             std::process::exit(1);
         });
         let stopped = async {
             stopped.cancelled().await;
+            if verb.service {
+                std::future::pending::<()>().await;
+            }
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
@@ -147,6 +174,20 @@ fn main() -> ExitCode {
         output.error(&whole(&error));
         ExitCode::FAILURE
     })
+}
+
+/// Starts the log on standard error: what a service does, and of other verbs what fails.
+fn log(service: bool, format: LogFormat) {
+    let default = if service { "info,lapin=off" } else { "error,lapin=off" };
+    let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Human => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 /// An error with its causes, as far as it does not name them itself.

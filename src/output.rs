@@ -21,8 +21,13 @@ impl Output {
         } else {
             text().trim_end().to_owned()
         };
+        self.bytes(format!("{answer}\n").as_bytes())
+    }
+
+    /// Answers with some text as it is.
+    pub fn bytes(self, answer: &[u8]) -> Result<()> {
         let mut stdout = std::io::stdout();
-        match writeln!(stdout, "{answer}").and_then(|()| stdout.flush()) {
+        match stdout.write_all(answer).and_then(|()| stdout.flush()) {
             // Whoever closed the pipe has seen enough.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(error).context("write the answer to standard output")

@@ -15,8 +15,7 @@ use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::dispatch::Missing;
 use voxage_coordinator::{Submission, plan, plan_all, seal, submit};
 use voxage_features::Worker;
-use voxage_transport::source::Sources;
-use voxage_transport::{Dir, InProcess, Store};
+use voxage_transport::{InProcess, Store};
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
@@ -24,6 +23,7 @@ use crate::{Call, manifest, report, train, trainer};
 
 pub const KEYS: Keys = &[
     "root",
+    "s3",
     "dataset",
     "audio_root",
     "model",
@@ -77,7 +77,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let audio_root = manifest::audio_root(&path, settings)?;
     manifest::refuse_structural(&path, &manifest::check(&path, &audio_root, |_, _| {})?)?;
     let dataset = manifest::dataset(&path, settings)?;
-    let store: Arc<dyn Store> = Arc::new(Dir::open(&settings.root)?);
+    let store = settings.store().await?;
     if call.resolved.is_default("dataset") {
         refuse_foreign(&*store, &dataset, &audio_root).await?;
     }
@@ -151,7 +151,7 @@ async fn submitted(
     };
     let mut progress = Progress::new("plan", 0);
     let done = submit(store, submission, |_| {}, |rows| progress.set(rows, 0, "rows")).await?;
-    let counts = plan_all(store, &Sources::any(), dataset).await?;
+    let counts = plan_all(store, &settings.any_sources(), dataset).await?;
     progress.finish(&format!(
         "{} recordings: {} new, {} changed",
         done.recordings, counts.added, counts.replaced
@@ -173,7 +173,7 @@ async fn extracted(
     let worker = Worker {
         store: Arc::clone(&store),
         queue: Arc::new(queue.clone()),
-        sources: Sources::any(),
+        sources: settings.any_sources(),
         slots: settings.slots,
         progress: Arc::clone(&counts),
         isolation: None,

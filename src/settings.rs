@@ -34,10 +34,60 @@ pub struct Settings {
     pub shard_recordings: usize,
     /// Audio of a shard in MiB, at most.
     pub shard_mib: u64,
+    /// URL of the RabbitMQ broker; empty for none.
+    pub queue: String,
+    /// What begins the name of everything at the broker.
+    pub queue_name: String,
+    /// File of certificates to trust at the broker; empty for the system's alone.
+    pub queue_ca: String,
+    /// Audio roots that workers and coordinators may read, beside the store's own.
+    pub audio_roots: Vec<String>,
+    /// Seconds that tasks in hand may take after a stop.
+    pub grace_s: u64,
+    /// How a service logs: human or json.
+    pub log_format: LogFormat,
+    /// The S3 server.
+    pub s3: S3,
     /// The features.
     pub spec: FeatureSpec,
     /// The training.
     pub train: TrainSettings,
+}
+
+/// How to reach an S3 server, where the environment's `AWS_*` do not say it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3 {
+    /// URL of the server.
+    pub endpoint: String,
+    /// Region of the bucket.
+    pub region: String,
+    /// Whether buckets are named in the path.
+    pub path_style: PathStyle,
+}
+
+/// Whether buckets are named in the path of a URL, not in its host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathStyle {
+    /// Where the server has an endpoint of its own.
+    #[default]
+    Auto,
+    /// In the path.
+    Yes,
+    /// In the host.
+    No,
+}
+
+/// How a service logs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Human,
+    /// One JSON document a line.
+    Json,
 }
 
 impl Default for Settings {
@@ -51,6 +101,13 @@ impl Default for Settings {
             slots: cores,
             shard_recordings: 256,
             shard_mib: 128,
+            queue: String::new(),
+            queue_name: "voxage".into(),
+            queue_ca: String::new(),
+            audio_roots: Vec::new(),
+            grace_s: 30,
+            log_format: LogFormat::default(),
+            s3: S3::default(),
             spec: FeatureSpec::default(),
             train: TrainSettings { threads: cores, ..TrainSettings::default() },
         }
@@ -61,8 +118,8 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 34] = [
-    ("root", "Directory of the store: plans, shards, models and all"),
+const HELP: [(&str, &str); 43] = [
+    ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     (
         "audio_root",
@@ -72,6 +129,18 @@ const HELP: [(&str, &str); 34] = [
     ("slots", "Recordings to extract at a time [default: the number of cores]"),
     ("shard_recordings", "Recordings of one shard, at most"),
     ("shard_mib", "Audio of one shard in MiB, at most"),
+    ("queue", "URL of the RabbitMQ broker: amqp://user:password@host:port/vhost, or amqps://"),
+    (
+        "queue_name",
+        "What begins the name of every queue: installations that share a broker differ in it",
+    ),
+    ("queue_ca", "File of certificates (PEM) to trust at the broker beside the system's"),
+    ("audio_roots", "Audio roots that may be read beside the store, separated by commas"),
+    ("grace_s", "Seconds that tasks in hand may take after a stop"),
+    ("log_format", "How a service logs on standard error: human or json"),
+    ("s3.endpoint", "URL of the S3 server [default: AWS_ENDPOINT_URL_S3, or AWS itself]"),
+    ("s3.region", "Region of the bucket [default: AWS_REGION]"),
+    ("s3.path_style", "Whether buckets are named in the path, not the host: auto, yes or no"),
     ("spec.mono", "How channels become one: mean, auto (where the voice is), left or right"),
     (
         "spec.mel.reference",
@@ -349,9 +418,11 @@ impl Settings {
         if self.spec.limits.channels > 255 {
             bail!("setting spec.limits.channels must be at most 255");
         }
-        if let Some((scheme, _)) = self.root.split_once("://") {
+        if let Some((scheme, _)) = self.root.split_once("://")
+            && scheme != "s3"
+        {
             bail!(
-                "setting root is '{}': {scheme}:// is no store that this voxage has, give a directory",
+                "setting root is '{}': {scheme}:// is no store that voxage has, give a directory or s3://bucket/prefix",
                 redacted(&self.root)
             );
         }

@@ -1,48 +1,236 @@
-//! `voxage status`: what is done, failed and left.
+//! `voxage status`: what is done, failed and left, and who is at work.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use clap::Command;
+use anyhow::{Result, bail};
+use clap::{Arg, ArgAction, Command};
+use serde::Serialize;
 use serde_json::json;
-use voxage_coordinator::status::status;
-use voxage_transport::Dir;
+use voxage_contract::{BatchId, Beat, Name};
+use voxage_coordinator::company::{BEAT_EVERY, Company};
+use voxage_coordinator::status::{State, Status, Watch, status};
+use voxage_transport::{Amqp, AmqpQueue, Depth, Store};
 
-use crate::Call;
-use crate::settings::Keys;
+use crate::progress::Progress;
+use crate::settings::{Keys, Settings};
+use crate::{Call, ends};
 
-pub const KEYS: Keys = &["root"];
+pub const KEYS: Keys = &["root", "queue", "queue_name", "queue_ca", "s3"];
+
+/// Between two looks of `--watch`.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub fn command() -> Command {
-    Command::new("status").about("Show what is done, failed and left of every data set of a root")
+    let watch = Arg::new("watch").long("watch").action(ArgAction::SetTrue);
+    Command::new("status")
+        .about("Show what is done, failed and left of the data sets of a root")
+        .after_help("With --queue also what waits in the queue, and the workers that are alive.")
+        .arg(Arg::new("data set").value_name("DATASET").help("Only this one"))
+        .arg(watch.help("Go on until nothing is left"))
 }
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
-    let datasets = status(&Dir::open_existing(&settings.root)?).await?;
-    call.output.answer(&json!({ "datasets": datasets }), || {
+    let store = settings.existing_store().await?;
+    let name = call.matches.get_one::<String>("data set").map(|name| name.parse::<Name>());
+    let name = name.transpose()?;
+    if call.matches.get_flag("watch") {
+        let Some(name) = name else { bail!("say which data set to watch") };
+        return watch(&*store, settings, &name, |status| status.sealed).await;
+    }
+    let datasets = match &name {
+        None => status(&*store).await?,
+        Some(name) => vec![of(&mut Watch::default(), &*store, name).await?],
+    };
+    let house = if settings.queue.is_empty() { None } else { Some(House::open(settings).await?) };
+    let house = match &house {
+        None => None,
+        Some(house) => {
+            // Long enough to hear everyone once.
+            tokio::time::sleep(BEAT_EVERY + BEAT_EVERY / 2).await;
+            Some(house.look().await?)
+        }
+    };
+    let answer = json!({ "datasets": datasets, "queue": house });
+    call.output.answer(&answer, || {
         if datasets.is_empty() {
             return format!(
                 "{} has no data set yet: start with `voxage run MANIFEST`",
                 settings.root
             );
         }
+        datasets.iter().map(table).collect::<String>()
+            + &house.as_ref().map(Looked::text).unwrap_or_default()
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn of(watch: &mut Watch, store: &dyn Store, name: &Name) -> Result<Status> {
+    match watch.look(store, name).await? {
+        Some(status) => Ok(status),
+        None => bail!(
+            "nothing was submitted to a data set '{name}': `voxage status` lists those there are"
+        ),
+    }
+}
+
+fn table(status: &Status) -> String {
+    let Status { name, submitted, rows, rejects, left, sealed, manifest, batches, .. } = status;
+    let sealed = match (sealed, manifest) {
+        (true, _) => "sealed",
+        (false, Some(_)) => "an older version is sealed",
+        (false, None) => "not sealed",
+    };
+    let mut text = format!(
+        "{name}: {submitted} recordings, {rows} rows, {rejects} rejects, {left} left, {sealed}\n"
+    );
+    for batch in batches {
+        let state = match batch.state {
+            State::Submitted => "waits for a coordinator".to_owned(),
+            State::Running => format!("{} left", batch.left),
+            State::Done => "done".into(),
+            State::Cancelled => "cancelled".into(),
+        };
+        text +=
+            &format!("  batch {name}@{}: {} recordings, {state}\n", batch.number, batch.recordings);
+    }
+    text
+}
+
+/// The queue, and those who work at it.
+struct House {
+    amqp: Amqp,
+    tasks: AmqpQueue,
+    company: Company,
+}
+
+/// What a look at the house shows.
+#[derive(Serialize)]
+struct Looked {
+    ready: u32,
+    dead: u32,
+    workers: Vec<Worker>,
+    coordinators: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Worker {
+    process: String,
+    slots: u32,
+    tasks: usize,
+    recordings: u64,
+    rejects: u64,
+    audio_s: f64,
+}
+
+impl House {
+    async fn open(settings: &Settings) -> Result<Self> {
+        let amqp = settings.amqp().await?;
+        let (tasks, company) = (ends::tasks(&amqp).await?, Company::join(&amqp).await?);
+        Ok(Self { amqp, tasks, company })
+    }
+
+    async fn look(&self) -> Result<Looked> {
+        let Depth { ready, .. } = self.tasks.depth().await?;
+        let (workers, others): (Vec<Beat>, Vec<Beat>) =
+            self.company.now().into_iter().partition(|beat| beat.role == "feature-worker");
+        let mut workers: Vec<_> = workers
+            .into_iter()
+            .map(|beat| Worker {
+                process: beat.process,
+                slots: beat.slots,
+                tasks: beat.shards.len(),
+                recordings: beat.recordings,
+                rejects: beat.rejects,
+                audio_s: beat.audio_s,
+            })
+            .collect();
+        workers.sort_by(|a, b| a.process.cmp(&b.process));
+        let coordinators = others.into_iter().map(|beat| beat.process).collect();
+        Ok(Looked { ready, dead: self.tasks.dead_letters().count().await?, workers, coordinators })
+    }
+}
+
+impl Looked {
+    fn text(&self) -> String {
         let mut text = format!(
-            "{:24} {:>10} {:>10} {:>8} {:>8}  {}\n",
-            "data set", "submitted", "rows", "rejects", "left", "sealed"
+            "queue: {} tasks wait, {} were put aside; {} coordinators, {} workers\n",
+            self.ready,
+            self.dead,
+            self.coordinators.len(),
+            self.workers.len()
         );
-        for one in &datasets {
-            let sealed = if one.sealed { "yes" } else { "no" };
+        for worker in &self.workers {
             text += &format!(
-                "{:24} {:>10} {:>10} {:>8} {:>8}  {sealed}\n",
-                one.name.as_str(),
-                one.submitted,
-                one.rows,
-                one.rejects,
-                one.left
+                "  {}: {} tasks in hand, {} recordings done, {} rejects, {:.2} h of audio\n",
+                worker.process,
+                worker.tasks,
+                worker.recordings,
+                worker.rejects,
+                worker.audio_s / 3600.0
             );
         }
         text
-    })?;
-    Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Follows a batch to its end.
+pub async fn follow(store: &dyn Store, settings: &Settings, batch: &BatchId) -> Result<ExitCode> {
+    let ended = |status: &Status| {
+        let state =
+            status.batches.iter().find(|one| one.number == batch.number).map(|one| one.state);
+        match state {
+            Some(State::Done) => status.sealed,
+            Some(State::Cancelled) => true,
+            _ => false,
+        }
+    };
+    watch(store, settings, &batch.dataset, ended).await
+}
+
+/// Shows how a data set goes on until it has ended.
+async fn watch(
+    store: &dyn Store,
+    settings: &Settings,
+    name: &Name,
+    ended: impl Fn(&Status) -> bool,
+) -> Result<ExitCode> {
+    let house = if settings.queue.is_empty() { None } else { Some(House::open(settings).await?) };
+    let (mut watch, mut progress) = (Watch::default(), Progress::new("features", 0));
+    let mut audio: Option<(Instant, f64)> = None;
+    loop {
+        let status = of(&mut watch, store, name).await?;
+        let held = house.as_ref().map(|house| house.company.now()).unwrap_or_default();
+        let shards: HashSet<String> = held.iter().flat_map(|beat| beat.shards.clone()).collect();
+        let running = watch.recordings_of(&shards);
+        let mut message = format!("{} rejected, {running} running", status.rejects);
+        if let Some(house) = &house {
+            let looked = house.look().await?;
+            let audio_s: f64 = looked.workers.iter().map(|worker| worker.audio_s).sum();
+            let (since, before) = *audio.get_or_insert((Instant::now(), audio_s));
+            let rate =
+                (audio_s - before).max(0.0) / 3600.0 / since.elapsed().as_secs_f64().max(1.0);
+            let workers = looked.workers.len();
+            message +=
+                &format!(", {} put aside, {workers} workers, {rate:.2} h of audio/s", looked.dead);
+            if workers == 0 {
+                message += " (start `voxage feature-worker`)";
+            }
+        }
+        if status.batches.iter().any(|batch| batch.state == State::Submitted) {
+            message += ", a batch waits for a coordinator";
+        }
+        progress.set(status.submitted - status.left, status.submitted, &message);
+        if ended(&status) {
+            progress.finish(&format!("{} rows, {} rejects", status.rows, status.rejects));
+            print!("{}", table(&status));
+            if let Some(house) = house {
+                house.amqp.close().await;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

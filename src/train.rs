@@ -8,7 +8,7 @@ use voxage_contract::Name;
 use voxage_contract::training::{Event, Request, TrainRequest, Trained};
 use voxage_coordinator::register::datasets;
 use voxage_coordinator::seal;
-use voxage_transport::{Dir, Store};
+use voxage_transport::Store;
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
@@ -25,10 +25,10 @@ pub fn command() -> Command {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
-    let store = Dir::open_existing(&settings.root)?;
+    let store = settings.existing_store().await?;
     let request = Request::Train(TrainRequest {
         root: settings.root.clone(),
-        manifest: newest(&store, settings).await?,
+        manifest: newest(&*store, settings).await?,
         model: settings.model.parse()?,
         settings: settings.train.clone(),
     });

@@ -12,11 +12,13 @@ pub mod intake;
 pub mod plan;
 pub mod problem;
 pub mod register;
+pub mod rejects;
 pub mod seal;
 mod service;
 pub mod status;
 pub mod submit;
 mod survey;
+pub mod verify;
 
 pub use check::{Checked, check};
 pub use error::{Error, Result};

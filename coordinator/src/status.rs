@@ -1,9 +1,9 @@
 //! What is done, failed and left, told by the store alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
-use voxage_contract::{Name, SpecId};
+use voxage_contract::{Name, ShardId, SpecId};
 use voxage_transport::Store;
 
 use crate::register::{Register, datasets};
@@ -67,6 +67,8 @@ pub enum State {
 #[derive(Debug, Default)]
 pub struct Watch {
     seen: Seen,
+    /// Recordings of the shards that the last look found missing.
+    missing: HashMap<ShardId, u64>,
 }
 
 impl Watch {
@@ -82,6 +84,7 @@ impl Watch {
         let newest_batch = register.newest().unwrap_or(register.last());
         let spec = submit::read(store, name, newest_batch).await?.spec.id();
         let survey = survey(store, name, &spec, &mut self.seen).await?;
+        self.missing = survey.missing().map(|shard| (shard.id.clone(), shard.recordings)).collect();
         let sealed = newest(store, name, &spec).await?.sealed;
         let whole = sealed.as_ref().is_some_and(|(_, sealed)| {
             sealed.plans == survey.plans && survey.cancelled.iter().eq(&sealed.cancelled)
@@ -97,6 +100,15 @@ impl Watch {
             name: name.clone(),
             spec,
         }))
+    }
+}
+
+impl Watch {
+    /// Recordings of those among some shards that the last look found missing.
+    #[must_use]
+    pub fn recordings_of(&self, shards: &HashSet<String>) -> u64 {
+        let held = self.missing.iter().filter(|(id, _)| shards.contains(id.as_str()));
+        held.map(|(_, recordings)| recordings).sum()
     }
 }
 

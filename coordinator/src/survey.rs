@@ -31,6 +31,8 @@ pub(crate) struct Survey {
 /// A planned shard.
 #[derive(Debug)]
 pub(crate) struct Planned {
+    /// Its name.
+    pub id: ShardId,
     /// The batch that it is of.
     pub batch: u64,
     /// Its recordings that count.
@@ -48,9 +50,12 @@ impl Survey {
         self.shards.iter().filter_map(|shard| shard.made.as_ref())
     }
 
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &Planned> {
+        self.shards.iter().filter(|shard| shard.made.is_none())
+    }
+
     pub(crate) fn left(&self) -> u64 {
-        let left = self.shards.iter().filter(|shard| shard.made.is_none());
-        left.map(|shard| shard.recordings).sum()
+        self.missing().map(|shard| shard.recordings).sum()
     }
 }
 
@@ -91,9 +96,9 @@ pub(crate) async fn survey(
             let made = match (known, object) {
                 (Some(known), _) => Some(known),
                 (None, None) => None,
-                (None, Some(object)) => Some(look(store, object, id, replaced).await?),
+                (None, Some(object)) => Some(look(store, object, id.clone(), replaced).await?),
             };
-            Ok::<_, Error>(Planned { batch, recordings, made })
+            Ok::<_, Error>(Planned { id, batch, recordings, made })
         }
     });
     let looks: Vec<_> = looks.collect();

@@ -1,0 +1,93 @@
+//! The two ends that a verb works between, opened as the settings say: the store and the queue.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use voxage_contract::{Name, keys};
+use voxage_transport::source::{self, Sources};
+use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store};
+
+use crate::settings::{PathStyle, Settings};
+
+impl Settings {
+    fn s3(&self) -> S3Settings {
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        S3Settings {
+            endpoint: given(&self.s3.endpoint),
+            region: given(&self.s3.region),
+            path_style: match self.s3.path_style {
+                PathStyle::Auto => None,
+                choice => Some(choice == PathStyle::Yes),
+            },
+        }
+    }
+
+    /// The store, to write to.
+    pub async fn store(&self) -> Result<Arc<dyn Store>> {
+        Ok(if self.root.starts_with("s3://") {
+            Arc::new(S3::open(&self.root, &self.s3()).await?)
+        } else {
+            Arc::new(Dir::open(&self.root)?)
+        })
+    }
+
+    /// The store, which must be there, to read from.
+    pub async fn existing_store(&self) -> Result<Arc<dyn Store>> {
+        Ok(if self.root.starts_with("s3://") {
+            Arc::new(S3::open_existing(&self.root, &self.s3()).await?)
+        } else {
+            Arc::new(Dir::open_existing(&self.root)?)
+        })
+    }
+
+    /// The broker's connection.
+    pub async fn amqp(&self) -> Result<Amqp> {
+        if self.queue.is_empty() {
+            bail!(
+                "no queue is named: give --queue amqp://user:password@host, or VOXAGE_QUEUE \
+                 (`deploy/stack up` starts a RabbitMQ and says both)"
+            );
+        }
+        let ca_file = Some(&self.queue_ca).filter(|file| !file.is_empty()).map(PathBuf::from);
+        let options = AmqpOptions { name: self.queue_name.clone(), ca_file, ..Default::default() };
+        Ok(Amqp::open_with(&self.queue, options).await?)
+    }
+
+    /// The audio that a process may read whose work comes from others: below the store's
+    /// own root, and where the settings say.
+    pub fn allowed_sources(&self) -> Result<Sources> {
+        let mut allowed = vec![self.root_uri()?];
+        for root in self.audio_roots.iter().filter(|root| !root.is_empty()) {
+            allowed.push(source::root(root)?);
+        }
+        Ok(Sources::below(&allowed).with_s3(self.s3()))
+    }
+
+    /// All audio that the person may read whose process this is.
+    pub fn any_sources(&self) -> Sources {
+        Sources::any().with_s3(self.s3())
+    }
+
+    /// Where audio is that is uploaded with a submission.
+    pub fn upload_root(&self, dataset: &Name) -> Result<String> {
+        Ok(format!("{}{}", self.root_uri()?, keys::audio(dataset)))
+    }
+
+    fn root_uri(&self) -> Result<String> {
+        Ok(source::root(&self.root)?)
+    }
+}
+
+/// The queue of the feature workers' tasks.
+pub async fn tasks(amqp: &Amqp) -> Result<AmqpQueue> {
+    Ok(amqp.queue("tasks").await?)
+}
+
+/// Names this process among all of an installation.
+pub fn process(role: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let random = since.unwrap_or_default().subsec_nanos();
+    format!("{role}-{}-{}-{random:x}", host.trim(), std::process::id())
+}

@@ -1,0 +1,135 @@
+//! `voxage submit`: a manifest into the store as a batch, for coordinators to plan.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Arg, ArgAction, Command};
+use prost::Message as _;
+use serde_json::json;
+use voxage_contract::Beat;
+use voxage_contract::wire::WIRE_VERSION;
+use voxage_coordinator::{Submission, submit};
+
+use crate::progress::Progress;
+use crate::settings::{Keys, Settings};
+use crate::upload::{Uploaded, upload};
+use crate::{Call, ends, manifest, status};
+
+pub const KEYS: Keys = &[
+    "root",
+    "queue",
+    "queue_name",
+    "queue_ca",
+    "dataset",
+    "audio_root",
+    "slots",
+    "shard_recordings",
+    "shard_mib",
+    "spec",
+    "s3",
+];
+
+pub fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("submit")
+        .about("Hand a manifest in as a batch; coordinators and feature workers do the rest")
+        .after_help(
+            "Submit again at any time: only what is new or changed is done, and a file that was \
+             missing is looked for again. What was cut off starts anew and costs nothing twice.",
+        )
+        .arg(manifest::arg())
+        .arg(flag("wait", "Follow it to its end"))
+        .arg(flag(
+            "upload",
+            "Copy the audio into the store first, for workers that cannot reach it",
+        ))
+        .arg(flag(
+            "no-stat",
+            "Do not look up sizes and etags of the audio: faster, but changed files go unnoticed",
+        ))
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    let path = manifest::of(&call.matches)?;
+    let local_root = manifest::audio_root(&path, settings)?;
+    let mut audio = Vec::new();
+    let uploads = call.matches.get_flag("upload");
+    let checked = manifest::check(&path, &local_root, |_, recording| {
+        if uploads {
+            audio.push(recording.path.clone());
+        }
+    })?;
+    manifest::refuse_structural(&path, &checked)?;
+    let dataset = manifest::dataset(&path, settings)?;
+    let store = settings.store().await?;
+    let uploaded = if uploads {
+        upload(&*store, &dataset, &local_root, audio, settings.slots).await?
+    } else {
+        Uploaded::default()
+    };
+    let submission = Submission {
+        manifest: path.clone(),
+        audio_root: if uploads { settings.upload_root(&dataset)? } else { local_root },
+        dataset: dataset.clone(),
+        spec: settings.spec.clone(),
+        shards: settings.shard_limits(),
+        stat_sources: !call.matches.get_flag("no-stat"),
+    };
+    refuse_unreachable(&submission.audio_root, settings)?;
+    let mut progress = Progress::new("submit", checked.rows);
+    let change = move |recording: &mut _| uploaded.rename(recording);
+    let rows = checked.rows;
+    let done = submit(&*store, submission, change, |n| progress.set(n, rows, "")).await?;
+    progress.finish(&format!("{} recordings", done.recordings));
+    if !settings.queue.is_empty() {
+        tell(settings, dataset.as_str()).await?;
+    }
+    let answer = json!({
+        "batch": done.batch,
+        "new": done.new,
+        "recordings": done.recordings,
+    });
+    call.output.answer(&answer, || {
+        let known = if done.new { "" } else { " (submitted before, nothing is new)" };
+        format!("batch {}{known}", done.batch)
+    })?;
+    if call.matches.get_flag("wait") {
+        return status::follow(&*store, settings, &done.batch).await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A folder of this machine means nothing to workers on others, if the store is not on it too.
+fn refuse_unreachable(audio_root: &str, settings: &Settings) -> Result<()> {
+    let folder = audio_root.strip_prefix("file://");
+    match folder {
+        Some(folder) if !Path::new(folder).is_dir() => bail!("{folder} is no folder"),
+        Some(folder) if settings.root.starts_with("s3://") => {
+            eprintln!(
+                "note: workers must see the audio under {folder} too, and be started with \
+                 --audio-roots {folder}; or submit it with --upload"
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets coordinators know at once; without it they look within seconds.
+async fn tell(settings: &Settings, dataset: &str) -> Result<()> {
+    let amqp = settings.amqp().await?;
+    let beat = Beat {
+        version: WIRE_VERSION,
+        process: ends::process("submit"),
+        role: "submit".into(),
+        dataset: dataset.into(),
+        ..Beat::default()
+    };
+    amqp.publish_beat(beat.encode_to_vec().into());
+    amqp.close().await;
+    Ok(())
+}
