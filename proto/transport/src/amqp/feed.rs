@@ -74,7 +74,7 @@ impl Drop for Live {
             return;
         }
         let channel = Arc::clone(&self.channel);
-        runtime.spawn(async move {
+        let mut end = Box::pin(async move {
             let cancel = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             // If it does not answer, the connection is lost, and all come again anyway.
             let _ = timeout(ANSWER, cancel).await;
@@ -83,6 +83,11 @@ impl Drop for Live {
                 let _ = message.acker.nack(requeue).await;
             }
         });
+        // The first poll tells the broker before it learns anything newer from this process:
+        // what is published next is not sent to a consumer that is gone.
+        if (&mut end).now_or_never().is_none() {
+            runtime.spawn(end);
+        }
     }
 }
 

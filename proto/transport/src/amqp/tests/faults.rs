@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::block_in_place;
+use tokio::task::{JoinHandle, block_in_place};
 
 use super::*;
 
@@ -123,7 +123,8 @@ struct Work {
     published: Arc<Mutex<BTreeSet<u32>>>,
     settled: Arc<Mutex<BTreeSet<u32>>>,
     enough: Arc<AtomicBool>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    publisher: JoinHandle<()>,
+    consumer: JoinHandle<()>,
 }
 
 impl Work {
@@ -165,7 +166,7 @@ impl Work {
                 }
             }
         });
-        Self { amqp, published, settled, enough, tasks: vec![publisher, consumer] }
+        Self { amqp, published, settled, enough, publisher, consumer }
     }
 
     /// Something is published, and something that was published from now on arrives.
@@ -175,7 +176,8 @@ impl Work {
         let arrived = || self.settled.lock().unwrap().range(last + 20..).count() >= 20;
         while !arrived() {
             assert!(start.elapsed() < PATIENCE, "nothing arrives {when}");
-            assert!(self.tasks.iter().all(|task| !task.is_finished()), "someone gave up {when}");
+            assert!(!self.publisher.is_finished(), "the publisher gave up {when}");
+            assert!(!self.consumer.is_finished(), "the consumer gave up {when}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         println!("{when}: goes on after {:?}", start.elapsed());
@@ -212,10 +214,9 @@ impl Work {
             }
         }
         self.enough.store(true, Ordering::Relaxed);
+        self.publisher.await.unwrap();
         self.amqp.close().await;
-        for task in self.tasks {
-            task.await.unwrap();
-        }
+        self.consumer.await.unwrap();
     }
 }
 
