@@ -11,10 +11,12 @@
 
 mod au;
 mod inspect;
+mod ogg;
 mod opus;
 mod pcm;
 mod reject;
 mod source;
+mod splice;
 mod stream;
 mod survey;
 #[cfg(test)]
