@@ -10,6 +10,7 @@
 //! It does not know what the samples are for.
 
 mod au;
+mod cut;
 mod inspect;
 mod ogg;
 mod opus;
@@ -22,6 +23,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod wav;
+mod webm;
 
 use std::io::{Read, Seek};
 use std::ops::Range;

@@ -2,7 +2,7 @@
 //!
 //! Always holds: only bytes that are there are read; a reader is told the length of what
 //! it sees.
-//! It does not know why a part is left out: [`super::ogg`] does.
+//! It does not know why a part is left out: [`super::ogg`] and [`super::cut`] do.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;

@@ -3,7 +3,7 @@
 //! Always holds: parts that cannot be decoded are left out; memory follows from what was
 //! decoded, not from what a header claims.
 //! It does not know formats: symphonia, [`super::wav`] and [`super::au`] do; broken pages of
-//! an Ogg file do not reach it.
+//! an Ogg file do not reach it, nor sizes beyond the end of one that was cut short.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -32,7 +32,7 @@ use super::reject::{
 };
 use super::source::Source;
 use super::splice::{Part, Spliced};
-use super::{au, ogg, wav};
+use super::{au, cut, ogg, wav};
 
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -115,6 +115,11 @@ impl Stream {
         if start.starts_with(b"OggS") {
             return Self::open_ogg(source);
         }
+        if let Some(remains) = cut::remains(&mut source, &start).map_err(header)? {
+            let cut = remains.lacks_sound;
+            let stream = Self::open_other(Spliced::new(source, remains.parts()))?;
+            return Ok(Self { cut, ..stream });
+        }
         let mut tag = [0; 3];
         if source.n_bytes() > 128 {
             source.seek(SeekFrom::End(-128)).map_err(fetch)?;
@@ -134,10 +139,7 @@ impl Stream {
     }
 
     fn open_pcm(opened: Result<Pcm, HeaderError>) -> Result<Self, Reject> {
-        let pcm = opened.map_err(|error| match error {
-            HeaderError::Corrupt(why) => corrupt(why),
-            HeaderError::Unsupported(what) => unsupported_codec(what),
-        })?;
+        let pcm = opened.map_err(header)?;
         let (decoder, n_frames) = (decoder(&pcm.params)?, Some(pcm.n_frames));
         Ok(Self::new(Packets::Pcm(pcm), decoder, 0, n_frames))
     }
@@ -339,6 +341,13 @@ impl Stream {
             duration_s: n_frames as f64 / f64::from(sample_rate_hz),
             ..AudioInfo::default()
         }
+    }
+}
+
+fn header(error: HeaderError) -> Reject {
+    match error {
+        HeaderError::Corrupt(why) => corrupt(why),
+        HeaderError::Unsupported(what) => unsupported_codec(what),
     }
 }
 

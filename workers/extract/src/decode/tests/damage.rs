@@ -3,6 +3,7 @@
 use symphonia::core::checksum::Crc32;
 use symphonia::core::io::Monitor;
 
+use super::headers::{position, rejected};
 use super::*;
 
 /// Frames of a packet in `opus.ogg`.
@@ -153,4 +154,99 @@ fn mp3_is_found_behind_junk_and_outlives_damage() {
     let decoded = decode_bytes(damaged).unwrap();
     assert!(recording(&decoded).len() > recording(&clean).len() / 2);
     assert!(decoded.warnings.contains(&Warning::Truncated), "{:?}", decoded.warnings);
+}
+
+/// Cut anywhere behind its head, a file is truncated and begins as the whole one does.
+fn keeps_what_is_left(name: &str, file: &[u8], head: usize) {
+    let whole = decode_bytes(file.to_vec()).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    assert_eq!(whole.warnings, [], "{name}");
+    let all = recording(&whole);
+    for part in 1..20 {
+        let n_bytes = head + (file.len() - head) * part / 20;
+        let left = decode_bytes(file[..n_bytes].to_vec())
+            .unwrap_or_else(|e| panic!("{name}, {n_bytes} bytes: {e:?}"));
+        assert_eq!(left.warnings.first(), Some(&Warning::Truncated), "{name}, {n_bytes} bytes");
+        let n_samples = recording(&left).len();
+        assert_eq!(recording(&left), &all[..n_samples], "{name}, {n_bytes} bytes");
+        let expected = all.len() * part / 20;
+        let slack = all.len() / 20 + 4096;
+        assert!(n_samples.abs_diff(expected) < slack, "{name}: {n_samples} of {expected}");
+    }
+}
+
+/// Takes the place of an element's size: that it is not known.
+fn unsized_element(file: &mut [u8], id: &[u8]) {
+    let at = position(file, id) + id.len();
+    let width = file[at].leading_zeros() as usize + 1;
+    file[at] = (0xFF_u16 >> (width - 1)) as u8;
+    file[at + 1..at + width].fill(0xFF);
+}
+
+#[test]
+fn a_webm_file_without_its_end_is_truncated() {
+    let file = fixture("opus.webm");
+    let cluster = [0x1F, 0x43, 0xB6, 0x75];
+    let head = position(&file, &cluster) + 200;
+    keeps_what_is_left("opus.webm", &file, head);
+    // As browsers record: neither the whole nor its parts have a size.
+    let mut live = file.clone();
+    unsized_element(&mut live, &[0x18, 0x53, 0x80, 0x67]);
+    keeps_what_is_left("live segment", &live, head);
+    unsized_element(&mut live, &cluster);
+    let whole = decode_bytes(live.clone()).unwrap();
+    assert_eq!(recording(&whole), recording(&decode_bytes(file.clone()).unwrap()));
+    // Without the index at the end, which has a size.
+    keeps_what_is_left("live", &live[..4612], head);
+    rejected(file[..100].to_vec(), "corrupt");
+}
+
+#[test]
+fn an_aiff_or_caf_file_without_its_end_is_truncated() {
+    for (name, samples) in [("s16.aiff", b"SSND"), ("s16.caf", b"data"), ("alac.caf", b"data")] {
+        let file = fixture(name);
+        let first_packet = if name == "alac.caf" { 5300 } else { 16 };
+        keeps_what_is_left(name, &file, position(&file, samples) + first_packet);
+        rejected(file[..30].to_vec(), "corrupt");
+    }
+}
+
+/// The index of an MP4 before the samples, as for streaming; with a great size of these.
+fn index_first(file: &[u8]) -> Vec<u8> {
+    let atom = |name| {
+        let at = position(file, name) - 4;
+        let n_bytes = u32::from_be_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        at..at + n_bytes
+    };
+    let (index, samples) = (atom(b"moov"), atom(b"mdat"));
+    let mut moved = [&file[..samples.start], &file[index.clone()]].concat();
+    let great = (samples.len() as u64 + 8).to_be_bytes();
+    moved.extend(
+        [&[0, 0, 0, 1], &b"mdat"[..], &great, &file[samples.start + 8..samples.end]].concat(),
+    );
+    let table = position(&moved, b"stco") + 8;
+    let n_chunks = u32::from_be_bytes(moved[table..table + 4].try_into().unwrap()) as usize;
+    for at in (1..=n_chunks).map(|i| table + 4 * i) {
+        let place = u32::from_be_bytes(moved[at..at + 4].try_into().unwrap());
+        let place = place + index.len() as u32 + 8;
+        moved[at..at + 4].copy_from_slice(&place.to_be_bytes());
+    }
+    moved
+}
+
+#[test]
+fn an_mp4_file_without_its_end_is_truncated_if_its_index_came_first() {
+    for (name, first_packets) in [("aac.m4a", 800), ("alac.m4a", 10_200), ("opus.mp4", 400)] {
+        let file = fixture(name);
+        let streamed = index_first(&file);
+        let (whole, moved) =
+            (decode_bytes(file.clone()).unwrap(), decode_bytes(streamed.clone()).unwrap());
+        assert_eq!(whole.channels, moved.channels, "{name}");
+        keeps_what_is_left(name, &streamed, position(&streamed, b"mdat") + first_packets);
+        let reject = decode_bytes(file[..file.len() / 2].to_vec()).err().unwrap();
+        assert!(reject.code == "corrupt" && reject.message.contains("index"), "{reject:?}");
+        // What is no sound may be missing, or more than there should be.
+        let more = [file, b"free\0\0\0\0\0\0\0\0\0".to_vec()].concat();
+        let decoded = decode_bytes(more).unwrap();
+        assert_eq!((decoded.channels, decoded.warnings), (whole.channels, vec![]), "{name}");
+    }
 }

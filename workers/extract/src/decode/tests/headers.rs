@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn position(bytes: &[u8], what: &[u8]) -> usize {
+pub(super) fn position(bytes: &[u8], what: &[u8]) -> usize {
     bytes.windows(what.len()).position(|window| window == what).unwrap()
 }
 
@@ -24,7 +24,7 @@ fn truncated(bytes: Vec<u8>) {
     assert_eq!(decoded.warnings, [Warning::Truncated]);
 }
 
-fn rejected(bytes: Vec<u8>, code: &str) {
+pub(super) fn rejected(bytes: Vec<u8>, code: &str) {
     assert_eq!(decode_bytes(bytes).err().unwrap().code, code);
 }
 
