@@ -9,26 +9,26 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP3, CODEC_ID_OPUS};
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::FORMAT_ID_FLAC;
 use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
-use symphonia::default::{get_codecs, get_probe};
+use symphonia::default::get_probe;
 use voxage_contract::{AudioInfo, Reject, Warning};
 
-use super::inspect::clean;
+use super::codec::{check_channels, copy_planes, decoder, unsupported};
+use super::inspect::{Odd, clean};
 use super::ogg::Pages;
-use super::opus::{Opus, pre_skip_frames};
+use super::opus::pre_skip_frames;
 use super::pcm::{HeaderError, Pcm};
 use super::reject::{
-    corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_channels,
-    unsupported_codec, unsupported_rate,
+    corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_codec,
+    unsupported_rate,
 };
 use super::source::Source;
 use super::splice::{Part, Spliced};
@@ -36,9 +36,6 @@ use super::{au, cut, ogg, wav};
 
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
-
-/// More channels than any file of voices has: what decoders make room for.
-const MOST_CHANNELS: usize = 255;
 
 /// Packets in a row that may be unreadable before the rest of the file is given up.
 const MOST_BAD_PACKETS: u32 = 1000;
@@ -70,8 +67,8 @@ pub(super) struct Stream {
     cut: bool,
     /// A packet was left out.
     damaged: bool,
-    /// There were samples that are no numbers.
-    non_finite: bool,
+    /// There were samples that are no numbers, or numbers beyond all measure.
+    odd: Odd,
     /// Channels and length of the first packet, once it was decoded.
     n_channels: usize,
     packet_frames: usize,
@@ -153,6 +150,7 @@ impl Stream {
                 Error::IoError(why) if why.kind() == ErrorKind::UnexpectedEof => {
                     corrupt("it ends within its header, or is no audio at all")
                 }
+                Error::DecodeError(why) => corrupt(why),
                 other => corrupt(other),
             })?;
         let track = reader
@@ -196,7 +194,7 @@ impl Stream {
             refusal: None,
             cut: false,
             damaged: false,
-            non_finite: false,
+            odd: Odd::default(),
             n_channels: 0,
             packet_frames: 0,
             began: false,
@@ -225,7 +223,7 @@ impl Stream {
             };
             match decoded {
                 Ok(buffer) => {
-                    buffer.copy_to_vecs_planar(planes);
+                    copy_planes(&buffer, planes);
                     return true;
                 }
                 Err(Error::Unsupported(what)) => self.refusal = Some(what),
@@ -261,7 +259,7 @@ impl Stream {
             self.damaged = true;
         }
         for plane in &mut *planes {
-            self.non_finite |= clean(plane);
+            self.odd |= clean(plane);
         }
         if self.mp3_delay.is_some() && !std::mem::replace(&mut self.began, true) {
             // The packet that holds an MP3's tag decodes to silence.
@@ -288,13 +286,14 @@ impl Stream {
     }
 
     /// What was odd about a file of which this many seconds could be had.
-    pub(super) fn warnings(&self, duration_s: f64) -> Vec<Warning> {
+    pub(super) fn warnings(&self, duration_s: f64, is_clipped: bool) -> Vec<Warning> {
         let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(self.rate_hz());
         let lacks_last = self.next_at.zip(self.n_frames).is_some_and(|(end, n)| end < n);
         let ends_early = self.cut || lacks_last || duration_s + SLACK_S < promised_s;
         let warnings = [
+            (self.odd.boundless || is_clipped, Warning::Clipped),
             (ends_early, Warning::Truncated),
-            (self.non_finite, Warning::NonFinite),
+            (self.odd.non_finite, Warning::NonFinite),
             (self.damaged, Warning::Damaged),
         ];
         warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, warning)| warning).collect()
@@ -312,7 +311,7 @@ impl Stream {
     /// Why there are no samples.
     pub(super) fn nothing(&self) -> Reject {
         match self.refusal {
-            Some(what) => unsupported_codec(what),
+            Some(what) => unsupported(what),
             None if self.damaged => corrupt("no part of it can be decoded"),
             None => no_samples(),
         }
@@ -349,30 +348,4 @@ fn header(error: HeaderError) -> Reject {
         HeaderError::Corrupt(why) => corrupt(why),
         HeaderError::Unsupported(what) => unsupported_codec(what),
     }
-}
-
-fn check_channels(n: usize) -> Result<(), Reject> {
-    match n {
-        0 => Err(no_samples()),
-        1..=MOST_CHANNELS => Ok(()),
-        _ => Err(unsupported_channels(n, MOST_CHANNELS as u64)),
-    }
-}
-
-fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Reject> {
-    // Before a decoder makes room for as many as the header claims.
-    check_channels(params.channels.as_ref().map_or(1, Channels::count))?;
-    // MP3 is trimmed here: its demuxer would also cut where it only guessed the length.
-    let options = AudioDecoderOptions::default().gapless(params.codec != CODEC_ID_MP3);
-    let decoder = match params.codec {
-        CODEC_ID_OPUS => Opus::new(params, &options).map(|opus| Box::new(opus) as _),
-        _ => get_codecs().make_audio_decoder(params, &options),
-    };
-    decoder.map_err(|error| match error {
-        Error::Unsupported(_) if params.codec == CODEC_ID_OPUS => {
-            unsupported_codec("Opus of other than one or two channels")
-        }
-        Error::Unsupported(what) => unsupported_codec(what),
-        other => corrupt(other),
-    })
 }
