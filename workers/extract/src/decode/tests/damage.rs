@@ -111,6 +111,8 @@ fn an_ogg_file_without_its_head_is_corrupt() {
     let pages = opus_pages();
     let reject = decode_bytes(broken(&pages, &[0])).err().unwrap();
     assert!(reject.code == "corrupt" && reject.message.contains("first page"), "{reject:?}");
+    // The comments, without which symphonia does not begin.
+    rejected(broken(&pages, &[1]), "corrupt");
 }
 
 /// Every mark is taken for a page of 65,025 bytes.
