@@ -124,7 +124,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let output = Output { json: matches.get_flag("json") };
-    let resolved = match settings::resolve(matches, |name| std::env::var(name).ok()) {
+    let resolved = match settings::resolve(matches, &settings::of_process()) {
         Ok(resolved) => resolved,
         Err(error) => {
             output.error(&whole(&error));

@@ -3,6 +3,9 @@
 //! Always holds: every setting has one key, from which its flag and its variable follow;
 //! an unknown key is an error; where each value came from is known.
 
+mod values;
+mod variables;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -14,6 +17,9 @@ use toml::{Table, Value};
 use voxage_contract::training::TrainSettings;
 use voxage_contract::{Embedding, FeatureSpec, Name, ShardLimits};
 use voxage_extract::Weights;
+
+use values::{parse, redacted};
+pub use variables::{Variables, of_process};
 
 /// What a verb can be told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -267,8 +273,9 @@ fn leaves(table: &Table, prefix: &str) -> Vec<(String, Value)> {
 /// Gathers the settings of a verb.
 ///
 /// # Errors
-/// If a file cannot be read, a key is unknown, or a value cannot be.
-pub fn resolve(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> Result<Resolved> {
+/// If a file cannot be read, a key or variable is unknown, or a value cannot be.
+pub fn resolve(matches: &ArgMatches, env: &Variables) -> Result<Resolved> {
+    variables::check(env)?;
     let known: Vec<&'static str> = HELP.iter().map(|(key, _)| *key).collect();
     let default: BTreeMap<String, Value> = leaves(&defaults(), "").into_iter().collect();
     let mut resolved = Resolved {
@@ -277,7 +284,7 @@ pub fn resolve(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> Re
         leaves: known.iter().filter_map(|key| Some((*key, default.get(*key)?.clone()))).collect(),
     };
     let argument = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
-    let config = argument("config").or_else(|| env("VOXAGE_CONFIG"));
+    let config = argument("config").or_else(|| env.get("VOXAGE_CONFIG").cloned());
     for (file, prefix) in [(config, ""), (argument("spec"), "spec.")] {
         let Some(file) = file else { continue };
         for (key, value) in leaves(&read(Path::new(&file))?, prefix) {
@@ -286,7 +293,7 @@ pub fn resolve(matches: &ArgMatches, env: impl Fn(&str) -> Option<String>) -> Re
         }
     }
     for key in known {
-        let from_env = env(&variable(key)).map(|text| (text, variable(key)));
+        let from_env = env.get(&variable(key)).map(|text| (text.clone(), variable(key)));
         let from_flag = argument(key).map(|text| (text, format!("--{}", flag(key))));
         if let Some((text, source)) = from_flag.or(from_env) {
             let value = parse(&text, &default[key]).map_err(|why| anyhow!("{source}: {why}"))?;
@@ -310,24 +317,6 @@ fn find(known: &[&'static str], key: &str) -> Result<&'static str> {
     bail!("unknown key '{key}': did you mean '{nearest}'? `voxage config` lists all")
 }
 
-/// Text from a flag or variable as a value of the default's type.
-fn parse(text: &str, default: &Value) -> Result<Value, String> {
-    Ok(match default {
-        Value::Integer(_) => {
-            Value::Integer(text.parse().map_err(|_| format!("'{text}' is not a whole number"))?)
-        }
-        Value::Float(_) => {
-            Value::Float(text.parse().map_err(|_| format!("'{text}' is not a number"))?)
-        }
-        Value::Array(items) => {
-            let item = items.first().cloned().unwrap_or_else(|| Value::String(String::new()));
-            let parts = text.split(',').map(str::trim).filter(|part| !matches!(*part, "" | "none"));
-            Value::Array(parts.map(|part| parse(part, &item)).collect::<Result<_, _>>()?)
-        }
-        _ => Value::String(text.to_owned()),
-    })
-}
-
 impl Resolved {
     fn set(&mut self, key: &'static str, value: Value, source: String) {
         self.leaves.insert(key, value);
@@ -348,7 +337,10 @@ impl Resolved {
                 build(&mut std::iter::once((**key, *value))).is_err()
             };
             let (key, _) = self.leaves.iter().find(wrong).context(error.message().to_owned())?;
-            let message = error.message().trim().to_owned();
+            let message = match self.leaves[key] {
+                Value::Integer(n) if n < 0 => values::out_of_range(n),
+                _ => error.message().trim().to_owned(),
+            };
             bail!("setting {key} (from {}): {message}", self.sources[key]);
         }
         self.settings = build(&mut self.leaves.iter().map(|(key, value)| (*key, value)))?;
@@ -385,18 +377,6 @@ fn put(table: &mut Table, key: &str, value: Value) {
                 put(inner, rest, value);
             }
         }
-    }
-}
-
-/// A URL without its user's password.
-fn redacted(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    match rest.split_once('@') {
-        Some((user, host)) if !user.contains('/') => {
-            let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}:***@{host}")
-        }
-        _ => text.to_owned(),
     }
 }
 

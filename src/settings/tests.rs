@@ -6,8 +6,8 @@ use clap::Command;
 fn try_resolve(flags: &[&str], env: &[(&str, &str)]) -> Result<Resolved> {
     let command = Command::new("t").args(args(crate::config::KEYS));
     let matches = command.try_get_matches_from([&["t"], flags].concat())?;
-    let env: BTreeMap<_, _> = env.iter().copied().collect();
-    resolve(&matches, |name| env.get(name).map(|text| (*text).to_owned()))
+    let env = env.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    resolve(&matches, &env.collect())
 }
 
 fn source(resolved: &Resolved, key: &str) -> String {
@@ -71,11 +71,41 @@ fn what_is_wrong_is_named() {
         &["v.toml", "train.epoch", "did you mean 'train.epochs'"],
     );
     check(&["--epochs", "many"], &[], &["--epochs", "not a whole number"]);
+    let range = "out of range: give a whole number from 0 to 9223372036854775807";
+    check(&["--epochs", "99999999999999999999"], &[], &["--epochs: 99999999999999999999", range]);
+    check(&["--slots=-1"], &[], &["--slots: -1", range]);
+    let negative = folder.path().join("n.toml");
+    std::fs::write(&negative, "[spec.limits]\nmib = -5\n").unwrap();
+    let negative = ["--config", negative.to_str().unwrap()];
+    check(&negative, &[], &["spec.limits.mib", "n.toml", "-5", range]);
+    check(&["--tabular", "none,compat"], &[], &["--tabular", "none stands alone"]);
     check(&[], &[("VOXAGE_TRAIN_IMAGE", "last")], &["train.image", "VOXAGE_TRAIN_IMAGE", "last"]);
     check(&["--slots", "0"], &[], &["slots"]);
     check(&["--test-share", "0.9"], &[], &["train.test_share"]);
     check(&["--root", "s3://key:secret@b"], &[], &["s3://key:***@b"]);
     check(&["--config", "nowhere.toml"], &[], &["nowhere.toml"]);
+}
+
+#[test]
+fn variables_that_were_meant_for_a_setting_are_refused() {
+    for (name, meant) in [
+        ("VOXAGE_TABULAR", "VOXAGE_SPEC_TABULAR"),
+        ("VOXAGE_LIMITS_DURATION_S", "VOXAGE_SPEC_LIMITS_DURATION_S"),
+        ("VOXAGE_TEST_SHARE", "VOXAGE_TRAIN_TEST_SHARE"),
+        ("VOXAGE_TRAIN_EPOCH", "VOXAGE_TRAIN_EPOCHS"),
+        ("VOXAGE_SPEC_TABULER", "VOXAGE_SPEC_TABULAR"),
+        ("VOXAGE_SLOT", "VOXAGE_SLOTS"),
+    ] {
+        let error = try_resolve(&[], &[(name, "1")]).err().unwrap().to_string();
+        assert!(error.contains(&format!("{name} is no setting: did you mean {meant}?")), "{error}");
+    }
+    for other in
+        ["LOG", "CACHE", "DATA", "PYTHON", "WEIGHTS", "PIN", "QUEUE", "TEST_S3", "TEST_AMQP"]
+    {
+        try_resolve(&[], &[(&format!("VOXAGE_{other}"), "1")]).unwrap();
+    }
+    let none = try_resolve(&["--tabular", "none"], &[]).unwrap();
+    assert!(none.settings.spec.tabular.is_empty());
 }
 
 #[test]

@@ -40,8 +40,9 @@ impl Reject {
     /// That of a file beyond the limit, whoever notices first.
     #[must_use]
     pub fn too_large(limit_mib: u64) -> Self {
-        let message =
-            format!("the file is larger than {limit_mib} MiB; cut it, or raise spec.limits.mib");
+        let message = format!(
+            "the file is larger than {limit_mib} MiB; cut it, or raise spec.limits.mib (--limits-mib)"
+        );
         Self::new("fetch", "too_large", message)
     }
 }

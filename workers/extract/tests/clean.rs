@@ -186,6 +186,27 @@ fn rates_are_counts_over_the_length() {
     assert_eq!(measure(voice(1.0, |_| 1.0))["words_per_s"], None);
 }
 
+/// Syllables of uneven length and loudness, with dips as before a nasal or a stop.
+#[test]
+fn syllables_are_what_stands_between_dips() {
+    for (per_s, dip_db) in
+        [(3.0, 3.5), (3.0, 12.0), (4.5, 3.5), (4.5, 12.0), (6.0, 4.0), (6.0, 20.0)]
+    {
+        // Every third one is a third longer and 3 dB louder than its neighbours.
+        let phase = |t: f64| per_s * t + 0.15 * (TAU * per_s * t / 3.0).sin();
+        let level_db = |t: f64| {
+            let accent = 1.5 * (TAU * phase(t) / 3.0).cos();
+            accent - dip_db * (0.5 + 0.5 * (TAU * phase(t)).cos())
+        };
+        let silent = |t: f64| (4.0..4.5).contains(&t) || t < 0.3;
+        let samples = voice(8.0, |t| if silent(t) { 0.0 } else { 10f64.powf(level_db(t) / 20.0) });
+        let found = measure(samples);
+        // Of these 7.2 s of voice; those at its edges count or not, as they rise.
+        let found = found["syllables_per_s"].unwrap() * 8.0 / 7.2;
+        assert!((found - per_s).abs() < 2.0 / 7.2, "{found} of {per_s}, dips of {dip_db} dB");
+    }
+}
+
 #[test]
 fn spectra_are_of_voiced_frames() {
     // A tone, then noise that is twice as long.

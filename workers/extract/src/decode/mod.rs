@@ -10,16 +10,21 @@
 //! It does not know what the samples are for.
 
 mod au;
+mod codec;
+mod cut;
 mod inspect;
+mod ogg;
 mod opus;
 mod pcm;
 mod reject;
 mod source;
+mod splice;
 mod stream;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod wav;
+mod webm;
 
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -129,10 +134,7 @@ impl<R: Read + Seek + Send + 'static> Recording<R> {
             return Err(too_long(limits.duration_s));
         }
         let info = stream.info(range.len() as u64);
-        let mut warnings = stream.warnings(info.duration_s);
-        if survey.is_clipped() {
-            warnings.insert(0, Warning::Clipped);
-        }
+        let warnings = stream.warnings(info.duration_s, survey.is_clipped());
         let praat = match stream.praat_margins() {
             Some((skipped, unread)) => skipped..n_decoded.saturating_sub(unread).max(skipped),
             None => range.clone(),

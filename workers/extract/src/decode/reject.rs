@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use voxage_contract::Reject;
 
+use super::codec::MOST_CHANNELS;
+
 /// The bytes cannot be had.
 pub(super) fn fetch(why: impl Display) -> Reject {
     Reject::new("fetch", "read_failed", format!("the audio cannot be read: {why}"))
@@ -33,23 +35,27 @@ pub(super) fn unsupported_rate(rate_hz: u32) -> Reject {
 }
 
 pub(super) fn unsupported_channels(n: usize, most: u64) -> Reject {
-    let way_out = format!("export {most} at most, or raise spec.limits.channels");
+    let mut way_out = format!("export {most} at most");
+    if most < MOST_CHANNELS as u64 {
+        way_out += &format!(", or {}", raise("channels"));
+    }
     decode("unsupported_channels", format!("the file has {n} channels; {way_out}"))
 }
 
 pub(super) fn too_long(duration_s: u64) -> Reject {
-    let way_out = "cut it, or raise spec.limits.duration_s";
-    decode("too_long", format!("the recording is longer than {duration_s} s; {way_out}"))
+    let way_out = raise("duration_s");
+    decode("too_long", format!("the recording is longer than {duration_s} s; cut it, or {way_out}"))
 }
 
 pub(super) fn too_slow(limit: Duration) -> Reject {
-    let way_out = "cut the recording, or raise spec.limits.extract_s";
+    let way_out = format!("cut the recording, or {}", raise("extract_s"));
     let message = format!("it took longer than {} s to extract; {way_out}", limit.as_secs());
     Reject::new("extract", "too_slow", message)
 }
 
 pub(super) fn no_audio() -> Reject {
-    decode("no_audio", "the file has no audio track; export one with sound")
+    let way_out = "export its sound as WAV, FLAC or MP3";
+    decode("no_audio", format!("the file has no audio track of a known kind; {way_out}"))
 }
 
 pub(super) fn no_samples() -> Reject {
@@ -58,6 +64,11 @@ pub(super) fn no_samples() -> Reject {
 
 pub(super) fn corrupt(why: impl Display) -> Reject {
     decode("corrupt", format!("the file is damaged: {why}; export or fetch it again"))
+}
+
+/// How the command takes a greater limit.
+fn raise(limit: &str) -> String {
+    format!("raise spec.limits.{limit} (--limits-{})", limit.replace('_', "-"))
 }
 
 fn decode(code: &str, message: impl Into<String>) -> Reject {

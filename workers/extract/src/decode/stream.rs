@@ -2,39 +2,40 @@
 //!
 //! Always holds: parts that cannot be decoded are left out; memory follows from what was
 //! decoded, not from what a header claims.
-//! It does not know formats: symphonia, [`super::wav`] and [`super::au`] do.
+//! It does not know formats: symphonia, [`super::wav`] and [`super::au`] do; broken pages of
+//! an Ogg file do not reach it, nor sizes beyond the end of one that was cut short.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP3, CODEC_ID_OPUS};
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::FORMAT_ID_FLAC;
 use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
-use symphonia::default::{get_codecs, get_probe};
+use symphonia::default::get_probe;
 use voxage_contract::{AudioInfo, Reject, Warning};
 
-use super::inspect::clean;
-use super::opus::{Opus, pre_skip_frames};
+use super::codec::{check_channels, copy_planes, decoder, unsupported};
+use super::inspect::{Odd, clean};
+use super::ogg::Pages;
+use super::opus::pre_skip_frames;
 use super::pcm::{HeaderError, Pcm};
 use super::reject::{
-    corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_channels,
-    unsupported_codec, unsupported_rate,
+    corrupt, empty_audio, fetch, no_audio, no_samples, unknown_format, unsupported_codec,
+    unsupported_rate,
 };
 use super::source::Source;
-use super::{au, wav};
+use super::splice::{Part, Spliced};
+use super::{au, cut, ogg, wav};
 
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
-
-/// More channels than any file of voices has: what decoders make room for.
-const MOST_CHANNELS: usize = 255;
 
 /// Packets in a row that may be unreadable before the rest of the file is given up.
 const MOST_BAD_PACKETS: u32 = 1000;
@@ -57,14 +58,17 @@ pub(super) struct Stream {
     id3v1: bool,
     /// Frames of the recording, where the container knows.
     n_frames: Option<u64>,
+    /// Where the next packet begins if none is missing before it, in frames; for FLAC, whose
+    /// packets say where they belong.
+    next_at: Option<u64>,
     /// Why the decoder will not take this kind of audio, once it said so.
     refusal: Option<&'static str>,
     /// The container tells that its end is missing.
     cut: bool,
     /// A packet was left out.
     damaged: bool,
-    /// There were samples that are no numbers.
-    non_finite: bool,
+    /// There were samples that are no numbers, or numbers beyond all measure.
+    odd: Odd,
     /// Channels and length of the first packet, once it was decoded.
     n_channels: usize,
     packet_frames: usize,
@@ -105,21 +109,34 @@ impl Stream {
         if au::is_au(&start) {
             return Self::open_pcm(au::open(Box::new(source)));
         }
-        let cut = start.starts_with(b"OggS") && !has_last_page(&mut source).map_err(fetch)?;
+        if start.starts_with(b"OggS") {
+            return Self::open_ogg(source);
+        }
+        if let Some(remains) = cut::remains(&mut source, &start).map_err(header)? {
+            let cut = remains.lacks_sound;
+            let stream = Self::open_other(Spliced::new(source, remains.parts()))?;
+            return Ok(Self { cut, ..stream });
+        }
         let mut tag = [0; 3];
         if source.n_bytes() > 128 {
             source.seek(SeekFrom::End(-128)).map_err(fetch)?;
             source.read_exact(&mut tag).map_err(fetch)?;
             source.rewind().map_err(fetch)?;
         }
-        Ok(Self { id3v1: tag == *b"TAG", cut, ..Self::open_other(source)? })
+        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_other(source)? })
+    }
+
+    fn open_ogg(mut source: impl MediaSource + 'static) -> Result<Self, Reject> {
+        let Pages { whole, cut, damaged } = ogg::survey(&mut source).map_err(fetch)?;
+        if whole.first().is_none_or(|first| first.start > 0) {
+            return Err(corrupt("its first page, which says what it contains, is broken"));
+        }
+        let pages = Spliced::new(source, whole.into_iter().map(Part::Kept));
+        Ok(Self { cut, damaged, ..Self::open_other(pages)? })
     }
 
     fn open_pcm(opened: Result<Pcm, HeaderError>) -> Result<Self, Reject> {
-        let pcm = opened.map_err(|error| match error {
-            HeaderError::Corrupt(why) => corrupt(why),
-            HeaderError::Unsupported(what) => unsupported_codec(what),
-        })?;
+        let pcm = opened.map_err(header)?;
         let (decoder, n_frames) = (decoder(&pcm.params)?, Some(pcm.n_frames));
         Ok(Self::new(Packets::Pcm(pcm), decoder, 0, n_frames))
     }
@@ -133,6 +150,7 @@ impl Stream {
                 Error::IoError(why) if why.kind() == ErrorKind::UnexpectedEof => {
                     corrupt("it ends within its header, or is no audio at all")
                 }
+                Error::DecodeError(why) => corrupt(why),
                 other => corrupt(other),
             })?;
         let track = reader
@@ -143,6 +161,7 @@ impl Stream {
             return Err(no_audio());
         };
         let (decoder, id) = (decoder(params)?, track.id);
+        let next_at = (reader.format_info().format == FORMAT_ID_FLAC).then_some(0);
         let is_mp3 = params.codec == CODEC_ID_MP3;
         let mp3_delay = track.delay.filter(|_| is_mp3).map(|delay| delay as usize);
         // Without an encoder's tag the length of an MP3 is a guess from its first packets.
@@ -155,7 +174,7 @@ impl Stream {
             }),
             _ => n_frames,
         };
-        Ok(Self { mp3_delay, ..Self::new(Packets::Other(reader), decoder, id, n_frames) })
+        Ok(Self { mp3_delay, next_at, ..Self::new(Packets::Other(reader), decoder, id, n_frames) })
     }
 
     fn new(
@@ -171,10 +190,11 @@ impl Stream {
             mp3_delay: None,
             id3v1: false,
             n_frames,
+            next_at: None,
             refusal: None,
             cut: false,
             damaged: false,
-            non_finite: false,
+            odd: Odd::default(),
             n_channels: 0,
             packet_frames: 0,
             began: false,
@@ -189,14 +209,21 @@ impl Stream {
             let decoded = match self.packets.next() {
                 Ok(None) => return false,
                 Ok(Some(packet)) if packet.track_id != self.track => continue,
-                Ok(Some(packet)) => self.decoder.decode(&packet),
+                Ok(Some(packet)) => {
+                    if let Some(next_at) = &mut self.next_at {
+                        let at = u64::try_from(packet.pts.get()).unwrap_or(0);
+                        self.damaged |= at != *next_at;
+                        *next_at = at.saturating_add(packet.dur.get());
+                    }
+                    self.decoder.decode(&packet)
+                }
                 Err(Error::IoError(why)) if why.kind() == ErrorKind::UnexpectedEof => return false,
                 Err(Error::DecodeError(why)) => Err(Error::DecodeError(why)),
                 Err(_) => break,
             };
             match decoded {
                 Ok(buffer) => {
-                    buffer.copy_to_vecs_planar(planes);
+                    copy_planes(&buffer, planes);
                     return true;
                 }
                 Err(Error::Unsupported(what)) => self.refusal = Some(what),
@@ -232,7 +259,7 @@ impl Stream {
             self.damaged = true;
         }
         for plane in &mut *planes {
-            self.non_finite |= clean(plane);
+            self.odd |= clean(plane);
         }
         if self.mp3_delay.is_some() && !std::mem::replace(&mut self.began, true) {
             // The packet that holds an MP3's tag decodes to silence.
@@ -259,11 +286,14 @@ impl Stream {
     }
 
     /// What was odd about a file of which this many seconds could be had.
-    pub(super) fn warnings(&self, duration_s: f64) -> Vec<Warning> {
+    pub(super) fn warnings(&self, duration_s: f64, is_clipped: bool) -> Vec<Warning> {
         let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(self.rate_hz());
+        let lacks_last = self.next_at.zip(self.n_frames).is_some_and(|(end, n)| end < n);
+        let ends_early = self.cut || lacks_last || duration_s + SLACK_S < promised_s;
         let warnings = [
-            (self.cut || duration_s + SLACK_S < promised_s, Warning::Truncated),
-            (self.non_finite, Warning::NonFinite),
+            (self.odd.boundless || is_clipped, Warning::Clipped),
+            (ends_early, Warning::Truncated),
+            (self.odd.non_finite, Warning::NonFinite),
             (self.damaged, Warning::Damaged),
         ];
         warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, warning)| warning).collect()
@@ -281,7 +311,7 @@ impl Stream {
     /// Why there are no samples.
     pub(super) fn nothing(&self) -> Reject {
         match self.refusal {
-            Some(what) => unsupported_codec(what),
+            Some(what) => unsupported(what),
             None if self.damaged => corrupt("no part of it can be decoded"),
             None => no_samples(),
         }
@@ -313,42 +343,9 @@ impl Stream {
     }
 }
 
-/// Whether the last page of an Ogg file says that it is the last one.
-fn has_last_page(source: &mut (impl Read + Seek)) -> std::io::Result<bool> {
-    /// The most bytes of a page: header, segment table and 255 segments of 255 bytes.
-    const MOST: u64 = 27 + 255 + 255 * 255;
-    const LAST: u8 = 4;
-    let n_bytes = source.seek(SeekFrom::End(0))?;
-    source.seek(SeekFrom::Start(n_bytes.saturating_sub(MOST)))?;
-    let mut end = Vec::new();
-    source.take(MOST).read_to_end(&mut end)?;
-    source.rewind()?;
-    let page = end.windows(6).rev().find(|start| start.starts_with(b"OggS"));
-    Ok(page.is_some_and(|page| page[5] & LAST != 0))
-}
-
-fn check_channels(n: usize) -> Result<(), Reject> {
-    match n {
-        0 => Err(no_samples()),
-        1..=MOST_CHANNELS => Ok(()),
-        _ => Err(unsupported_channels(n, MOST_CHANNELS as u64)),
+fn header(error: HeaderError) -> Reject {
+    match error {
+        HeaderError::Corrupt(why) => corrupt(why),
+        HeaderError::Unsupported(what) => unsupported_codec(what),
     }
-}
-
-fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Reject> {
-    // Before a decoder makes room for as many as the header claims.
-    check_channels(params.channels.as_ref().map_or(1, Channels::count))?;
-    // MP3 is trimmed here: its demuxer would also cut where it only guessed the length.
-    let options = AudioDecoderOptions::default().gapless(params.codec != CODEC_ID_MP3);
-    let decoder = match params.codec {
-        CODEC_ID_OPUS => Opus::new(params, &options).map(|opus| Box::new(opus) as _),
-        _ => get_codecs().make_audio_decoder(params, &options),
-    };
-    decoder.map_err(|error| match error {
-        Error::Unsupported(_) if params.codec == CODEC_ID_OPUS => {
-            unsupported_codec("Opus of other than one or two channels")
-        }
-        Error::Unsupported(what) => unsupported_codec(what),
-        other => corrupt(other),
-    })
 }

@@ -319,7 +319,7 @@ mod tests {
         #[test]
         fn a_cosine_is_found_between_its_samples(
             top in 90.0f64..110.0,
-            radians in 0.05f64..1.5,
+            radians in 0.1f64..1.5,
             depth in prop_oneof![Just(70usize), Just(700)],
         ) {
             let lag = |i: i32| f64::from((i - 190).abs());

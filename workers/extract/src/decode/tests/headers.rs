@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn position(bytes: &[u8], what: &[u8]) -> usize {
+pub(super) fn position(bytes: &[u8], what: &[u8]) -> usize {
     bytes.windows(what.len()).position(|window| window == what).unwrap()
 }
 
@@ -24,7 +24,7 @@ fn truncated(bytes: Vec<u8>) {
     assert_eq!(decoded.warnings, [Warning::Truncated]);
 }
 
-fn rejected(bytes: Vec<u8>, code: &str) {
+pub(super) fn rejected(bytes: Vec<u8>, code: &str) {
     assert_eq!(decode_bytes(bytes).err().unwrap().code, code);
 }
 
@@ -158,5 +158,50 @@ fn chained_streams_are_damage() {
         let decoded = decode_bytes(chained).unwrap();
         assert_eq!(recording(&decoded), recording(&first), "{next}");
         assert_eq!(decoded.warnings, [Warning::Damaged], "{next}");
+    }
+}
+
+#[test]
+fn codecs_without_a_decoder_are_named() {
+    let plain = fixture("opus.webm");
+    let codec = |name: &[u8; 6]| patched(&plain, position(&plain, b"A_OPUS"), name);
+    for (bytes, words) in [
+        (codec(b"A_EAC3"), "AC-3 (Dolby Digital) cannot be decoded; convert it"),
+        (codec(b"A_TTA1"), "of a kind that voxage has no decoder for, cannot be decoded"),
+        (patched(&plain, position(&plain, b"OpusHead") + 9, &[6]), "Opus of other than one or two"),
+    ] {
+        let reject = decode_bytes(bytes).err().unwrap();
+        assert_eq!(reject.code, "unsupported_codec", "{reject:?}");
+        assert!(reject.message.contains(words), "{reject:?}");
+    }
+    rejected(codec(b"A_WHAT"), "no_audio");
+}
+
+#[test]
+fn numbers_beyond_all_measure_are_clipped() {
+    let wav = |tag: u8, bytes: u8, samples: &[u8]| {
+        let mut wav = wav_bytes(&[], 16_000);
+        (wav[20], wav[32], wav[34]) = (tag, bytes, 8 * bytes);
+        wav[40..44].copy_from_slice(&(samples.len() as u32).to_le_bytes());
+        wav.extend(samples);
+        wav
+    };
+    let (singles, doubles) = (
+        |x: f32| wav(3, 4, &[0.5, x, -0.5].map(f32::to_le_bytes).concat()),
+        |x: f64| wav(3, 8, &[0.5, x, -0.5].map(f64::to_le_bytes).concat()),
+    );
+    for (bytes, sample, warnings) in [
+        (singles(1e20), 0.0, &[Warning::Clipped][..]),
+        (doubles(1e20), 0.0, &[Warning::Clipped]),
+        (doubles(-1e300), 0.0, &[Warning::Clipped]),
+        (singles(f32::INFINITY), 0.0, &[Warning::NonFinite]),
+        (doubles(f64::NEG_INFINITY), 0.0, &[Warning::NonFinite]),
+        (doubles(f64::NAN), 0.0, &[Warning::NonFinite]),
+        (doubles(1e5), 1e5, &[]),
+        (doubles(0.1), 0.1f64 as f32, &[]),
+    ] {
+        let decoded = decode_bytes(bytes).unwrap();
+        assert_eq!(decoded.channels, [[0.5, sample, -0.5]]);
+        assert_eq!(decoded.warnings, warnings);
     }
 }
