@@ -2,6 +2,9 @@
 //! into what was made.
 #![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
 
+pub mod cluster;
+pub mod proxy;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

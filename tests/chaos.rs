@@ -1,0 +1,274 @@
+//! Faults while a batch is at work. After each, every submitted id is in the sealed data
+//! set exactly once, and nobody had to help.
+//!
+//! `VOXAGE_TEST_CHAOS=10` makes batches, and so the time of the faults, ten times as large.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::cluster::{Cluster, Service};
+use common::proxy::Fault;
+use voxage_contract::FeatureSpec;
+use voxage_coordinator::dispatch::Missing;
+
+fn scale() -> usize {
+    std::env::var("VOXAGE_TEST_CHAOS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Recordings enough that faults fall among them.
+fn submit(cluster: &Cluster, more: &[&str]) {
+    let manifest = cluster.place.synth(400 * scale());
+    let base = ["submit", manifest.to_str().unwrap(), "--dataset", "d", "--shard-recordings", "5"];
+    let spec = ["--tabular", "compat,clean"];
+    cluster.json(&[&base[..], &spec, more].concat());
+}
+
+/// Left of the data set, as a status has it.
+fn left(status: &serde_json::Value) -> u64 {
+    status["left"].as_u64().unwrap_or(0)
+}
+
+/// A moment that looks random and is the same in each run.
+fn chance(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+#[test]
+fn workers_are_killed_all_along() {
+    let mut cluster = Cluster::start();
+    let _coordinator = cluster.coordinator();
+    let mut workers: Vec<Service> = (0..5).map(|_| cluster.worker()).collect();
+    submit(&cluster, &[]);
+    let (mut random, mut kills) = (7, 0);
+    let (start, mut cluster) = (Instant::now(), cluster);
+    // Killed five at a time, at random moments, then left alone to come to an end.
+    while start.elapsed() < Duration::from_secs(15 * scale() as u64) {
+        std::thread::sleep(Duration::from_millis(500 + chance(&mut random) % 2500));
+        for worker in &mut workers {
+            worker.kill();
+            kills += 1;
+        }
+        workers = (0..5).map(|_| cluster.worker()).collect();
+    }
+    assert!(kills >= 20, "{kills} kills only");
+    cluster.sealed("d", |_| {});
+}
+
+#[test]
+fn coordinators_are_killed_all_along() {
+    let mut cluster = Cluster::start();
+    let mut coordinators = [cluster.coordinator(), cluster.coordinator()];
+    let _worker = cluster.worker();
+    let mut random = 3;
+    submit(&cluster, &[]);
+    for round in 0..6 * scale() {
+        std::thread::sleep(Duration::from_millis(200 + chance(&mut random) % 2500));
+        coordinators[round % 2].kill();
+        coordinators[round % 2] = cluster.coordinator();
+    }
+    cluster.sealed("d", |_| {});
+}
+
+#[test]
+fn the_broker_is_stopped_and_erased() {
+    let mut cluster = Cluster::start();
+    let _services = (cluster.coordinator(), [cluster.worker(), cluster.worker()]);
+    submit(&cluster, &[]);
+    std::thread::sleep(Duration::from_secs(3));
+    cluster.broker.stop();
+    std::thread::sleep(Duration::from_secs(2));
+    cluster.broker.start_again();
+    std::thread::sleep(Duration::from_secs(2));
+    cluster.broker.kill();
+    cluster.broker.erase();
+    cluster.broker.start_again();
+    cluster.sealed("d", |_| {});
+}
+
+#[test]
+fn the_store_is_away_slow_and_forgetful() {
+    let mut cluster = Cluster::start();
+    let _services = (cluster.coordinator(), [cluster.worker(), cluster.worker()]);
+    submit(&cluster, &["--upload"]);
+    let away = Duration::from_secs(if scale() > 1 { 60 } else { 8 });
+    for (fault, length) in [
+        (Fault::Busy, away),
+        (Fault::LosingAnswers, away / 2),
+        (Fault::Slow, away / 2),
+        (Fault::Breaking, away / 2),
+        (Fault::Cut, away),
+    ] {
+        cluster.s3_proxy.set(fault);
+        std::thread::sleep(length);
+        cluster.s3_proxy.set(Fault::None);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    cluster.sealed("d", |_| {});
+}
+
+#[test]
+fn a_worker_is_cut_off_from_the_broker() {
+    let mut cluster = Cluster::start();
+    let _coordinator = cluster.coordinator();
+    let queue = format!("{}?heartbeat=3", cluster.proxied_queue());
+    let mut cut_off = cluster.worker_with(|command| {
+        command.env("VOXAGE_QUEUE", &queue);
+    });
+    let other = cluster.worker();
+    submit(&cluster, &[]);
+    std::thread::sleep(Duration::from_secs(3));
+    cluster.broker_proxy.set(Fault::Cut);
+    std::thread::sleep(Duration::from_secs(8));
+    cluster.broker_proxy.set(Fault::None);
+    // Alone now, it must have found its way back.
+    drop(other);
+    submit_more(&cluster);
+    cluster.sealed("d", |_| {});
+    assert!(cut_off.lives(), "{}", cut_off.log());
+}
+
+/// Another batch, so that there is work left for sure.
+fn submit_more(cluster: &Cluster) {
+    let voices = cluster.place.path("voices");
+    let table = std::fs::read_to_string(voices.join("recordings.csv")).unwrap();
+    let mut lines = table.lines();
+    let header = lines.next().unwrap().to_owned();
+    let again: Vec<_> = lines.take(40).map(|line| format!("again-{line}")).collect();
+    let more = voices.join("more.csv");
+    std::fs::write(&more, format!("{header}\n{}\n", again.join("\n"))).unwrap();
+    let base = ["submit", more.to_str().unwrap(), "--dataset", "d", "--shard-recordings", "5"];
+    cluster.json(&[&base[..], &["--tabular", "compat,clean"]].concat());
+}
+
+#[test]
+fn a_recording_that_kills_its_process_costs_one_reject() {
+    let mut cluster = Cluster::start();
+    let shim = poison(&cluster);
+    let _coordinator = cluster.coordinator();
+    let manifest = cluster.place.synth(30);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let second = text.lines().nth(2).unwrap().split(',').nth(1).unwrap().to_owned();
+    let folder = manifest.parent().unwrap();
+    std::fs::copy(folder.join(&second), folder.join("poison.wav")).unwrap();
+    std::fs::write(&manifest, text.replace(&second, "poison.wav")).unwrap();
+    let poisoned = |cluster: &mut Cluster| {
+        cluster.worker_with(|command| {
+            command.env("LD_PRELOAD", &shim);
+        })
+    };
+    let mut workers: Vec<Service> = (0..2).map(|_| poisoned(&mut cluster)).collect();
+    let base = ["submit", manifest.to_str().unwrap(), "--dataset", "d", "--shard-recordings", "10"];
+    cluster.json(&base);
+    let mut died = 0;
+    let mut cluster = cluster;
+    let start = Instant::now();
+    // Whoever runs workers starts them again when they die.
+    let sealed = loop {
+        for worker in &mut workers {
+            if !worker.lives() {
+                died += 1;
+                *worker = poisoned(&mut cluster);
+            }
+        }
+        let status = cluster.json(&["status", "d", "--queue", ""]);
+        if status["datasets"][0]["sealed"] == true {
+            break cluster.sealed("d", |_| {});
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "{}", cluster.logs());
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert!(died >= 1, "nothing was poisoned");
+    assert_eq!((&sealed["rows"], &sealed["rejects"]), (&29.into(), &1.into()), "{sealed}");
+    let rejects = cluster.command(&["rejects", "d"]).output().unwrap();
+    assert!(common::stdout(&rejects).contains(",poison.wav,extract,crashed,"));
+}
+
+/// A library that aborts any process that opens a file named poison.
+fn poison(cluster: &Cluster) -> PathBuf {
+    let source = cluster.place.write(
+        "poison.c",
+        "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <fcntl.h>\n#include <stdarg.h>\n\
+         #include <stdlib.h>\n#include <string.h>\n\
+         int open64(const char *path, int flags, ...) {\n\
+           va_list more; va_start(more, flags); int mode = va_arg(more, int); va_end(more);\n\
+           if (strstr(path, \"poison.wav\")) abort();\n\
+           int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, \"open64\");\n\
+           return real(path, flags, mode);\n}\n",
+    );
+    let library = cluster.place.path("poison.so");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl")
+        .status()
+        .unwrap();
+    assert!(built.success());
+    library
+}
+
+#[test]
+fn every_task_is_delivered_twice() {
+    let mut cluster = Cluster::start();
+    let _services = (cluster.coordinator(), [cluster.worker(), cluster.worker()]);
+    submit(&cluster, &[]);
+    let cluster = &cluster;
+    cluster.runtime.block_on(async {
+        let store = cluster.s3.store("root").await.unwrap();
+        let amqp = voxage_transport::Amqp::open(cluster.broker.url(), "voxage").await.unwrap();
+        let tasks = amqp.queue("tasks").await.unwrap();
+        let compat_and_clean = r#"["compat","clean"]"#;
+        let mut spec = FeatureSpec::default();
+        spec.tabular = serde_json::from_str(compat_and_clean).unwrap();
+        let dataset = "d".parse().unwrap();
+        for _ in 0..2 {
+            let missing = Missing::find(&store, &dataset, &spec).await.unwrap();
+            missing.publish(&store, &tasks, |_| true).await.unwrap();
+        }
+    });
+    cluster.sealed("d", |_| {});
+}
+
+#[test]
+fn a_worker_without_room_on_its_disk_hands_its_tasks_to_others() {
+    let mut cluster = Cluster::start();
+    let full = cluster.place.path("full");
+    std::fs::create_dir(&full).unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&full).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: only root can make a disk that is full");
+        return;
+    }
+    let _coordinator = cluster.coordinator();
+    let cramped = cluster.worker_with(|command| {
+        command.env("TMPDIR", &full);
+    });
+    // An hour: more than is held in memory.
+    let folder = cluster.place.path("voices");
+    std::fs::create_dir_all(&folder).unwrap();
+    let second: Vec<f32> = (0..16_000).map(|i| (i as f32 * 0.07).sin() * 0.3).collect();
+    std::fs::write(
+        folder.join("long.wav"),
+        voxage_extract::synth::wav_bytes(&second.repeat(1300), 16_000),
+    )
+    .unwrap();
+    let manifest = cluster.place.write("voices/long.csv", "id,path,age\n1,long.wav,30\n");
+    cluster.json(&["submit", &manifest, "--dataset", "d", "--upload"]);
+    let start = Instant::now();
+    while !cramped.log().contains("No space left") {
+        assert!(start.elapsed() < Duration::from_secs(60), "{}", cluster.logs());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let _roomy = cluster.worker();
+    let verified = cluster.sealed("d", |status| {
+        let _ = left(status);
+    });
+    let unmounted = Command::new("umount").arg("-l").arg(&full).status().unwrap();
+    assert!(unmounted.success());
+    assert_eq!(verified["rows"], 1);
+}
