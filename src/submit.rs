@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgAction, Command};
@@ -130,6 +131,8 @@ async fn tell(settings: &Settings, dataset: &str) -> Result<()> {
         ..Beat::default()
     };
     amqp.publish_beat(beat.encode_to_vec().into());
+    // It goes out in the background.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     amqp.close().await;
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::cluster::Cluster;
-use common::{data, json, sealed_rows};
+use common::cluster::{Cluster, Service};
+use common::{data, sealed_rows};
 use voxage_contract::{SealedManifest, keys};
 use voxage_shards::{Columns, Row, Shard};
 use voxage_transport::{Store as _, StoreExt as _};
@@ -31,10 +31,19 @@ fn rows(cluster: &Cluster, manifest: &str) -> BTreeMap<String, Row> {
     })
 }
 
-/// The same manifest in one process and across processes: the same features.
-fn the_same_rows(manifest: &Path, alone: (&Path, &str), cluster: &mut Cluster, submit: &[&str]) {
+/// The same manifest in one process and across processes: the same features. `roots` are
+/// the services' audio roots; gives a coordinator and three workers, still at work.
+fn the_same_rows(
+    manifest: &Path,
+    alone: (&Path, &str),
+    cluster: &mut Cluster,
+    roots: &str,
+    submit: &[&str],
+) -> Vec<Service> {
     let expected = sealed_rows(alone.0, alone.1);
-    let _services = (cluster.coordinator(), [cluster.worker(), cluster.worker(), cluster.worker()]);
+    let worker = ["feature-worker", "--slots", "2", "--audio-roots", roots];
+    let mut services = vec![cluster.service_with(&["coordinator", "--audio-roots", roots], |_| {})];
+    services.extend([(); 3].map(|()| cluster.service_with(&worker, |_| {})));
     cluster.json(&[&["submit", manifest.to_str().unwrap(), "--dataset", "d"], submit].concat());
     let verified = cluster.sealed("d", |_| {});
     let found = rows(cluster, verified["manifest"].as_str().unwrap());
@@ -49,6 +58,7 @@ fn the_same_rows(manifest: &Path, alone: (&Path, &str), cluster: &mut Cluster, s
             other => panic!("{id}: {other:?}"),
         }
     }
+    services
 }
 
 /// The features of a manifest, made in one process: the root, and its sealed manifest.
@@ -63,14 +73,10 @@ fn workers_make_what_one_process_makes() {
     let mut cluster = Cluster::start();
     let manifest = cluster.place.synth(60);
     let text = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, text + "gone,audio/gone.wav,30,,,\n").unwrap();
+    std::fs::write(&manifest, text + "gone,audio/gone.wav,30,,\n").unwrap();
     let (root, sealed) = alone(&cluster, &manifest);
-    the_same_rows(
-        &manifest,
-        (&root, &sealed),
-        &mut cluster,
-        &["--upload", "--shard-recordings", "7"],
-    );
+    let (roots, submit) = (cluster.place.text(""), ["--upload", "--shard-recordings", "7"]);
+    let _services = the_same_rows(&manifest, (&root, &sealed), &mut cluster, &roots, &submit);
 
     let rejects = cluster.command(&["rejects", "d"]).output().unwrap();
     let rejects = common::stdout(&rejects);
@@ -107,10 +113,8 @@ fn real_recordings_are_the_same_too() {
     let manifest = folder.join("recordings.csv");
     let (root, sealed) = alone(&cluster, &manifest);
     let roots = folder.to_str().unwrap().to_owned();
-    let _coordinator = cluster.service_with(&["coordinator", "--audio-roots", &roots], |_| {});
-    let worker = ["feature-worker", "--slots", "1", "--audio-roots", &roots];
-    let _workers = [(); 3].map(|()| cluster.service_with(&worker, |_| {}));
-    the_same_rows(&manifest, (&root, &sealed), &mut cluster, &["--shard-recordings", "16"]);
+    let submit = ["--shard-recordings", "16"];
+    the_same_rows(&manifest, (&root, &sealed), &mut cluster, &roots, &submit);
 }
 
 #[test]
@@ -159,5 +163,4 @@ fn a_stopped_worker_hands_back_and_a_foreign_root_is_refused() {
         store.keys("").await.unwrap()
     });
     assert!(keys.iter().all(|key| keys::is_known(key)), "{keys:?}");
-    let _ = json;
 }

@@ -36,8 +36,13 @@ impl Place {
 
     /// Synthesises recordings and gives their manifest.
     pub fn synth(&self, recordings: usize) -> PathBuf {
+        self.synth_of(recordings, "1.5")
+    }
+
+    /// Synthesises recordings of some seconds.
+    pub fn synth_of(&self, recordings: usize, seconds: &str) -> PathBuf {
         let (folder, n) = (self.text("voices"), recordings.to_string());
-        json(&["synth", &folder, "--recordings", &n, "--seconds", "1.5", "--json"]);
+        json(&["synth", &folder, "--recordings", &n, "--seconds", seconds, "--json"]);
         self.path("voices").join("recordings.csv")
     }
 
