@@ -134,7 +134,7 @@ impl<R: Read + Seek + Send + 'static> Recording<R> {
             return Err(too_long(limits.duration_s));
         }
         let info = stream.info(range.len() as u64);
-        let warnings = stream.warnings(info.duration_s, survey.is_clipped());
+        let warnings = stream.warnings(n_decoded, survey.is_clipped());
         let praat = match stream.praat_margins() {
             Some((skipped, unread)) => skipped..n_decoded.saturating_sub(unread).max(skipped),
             None => range.clone(),

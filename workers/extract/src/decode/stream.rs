@@ -54,6 +54,8 @@ pub(super) struct Stream {
     track: u32,
     /// For MP3 the frames at the start that its encoder put there, if its tag says so.
     mp3_delay: Option<usize>,
+    /// All frames that its encoder counted, those around the recording too.
+    mp3_frames: Option<u64>,
     /// The file ends with an ID3v1 tag.
     id3v1: bool,
     /// Frames of the recording, where the container knows.
@@ -166,6 +168,8 @@ impl Stream {
         let mp3_delay = track.delay.filter(|_| is_mp3).map(|delay| delay as usize);
         // Without an encoder's tag the length of an MP3 is a guess from its first packets.
         let n_frames = track.num_frames.filter(|_| !is_mp3 || mp3_delay.is_some());
+        let around = [track.delay, track.padding].map(|n| u64::from(n.unwrap_or(0)));
+        let mp3_frames = n_frames.filter(|_| is_mp3).map(|n| n + around[0] + around[1]);
         let n_frames = match params.codec {
             // Counted from the start of the broadcast that was recorded, before any skipping.
             CODEC_ID_OPUS => n_frames.map(|n| {
@@ -174,7 +178,8 @@ impl Stream {
             }),
             _ => n_frames,
         };
-        Ok(Self { mp3_delay, next_at, ..Self::new(Packets::Other(reader), decoder, id, n_frames) })
+        let stream = Self::new(Packets::Other(reader), decoder, id, n_frames);
+        Ok(Self { mp3_delay, mp3_frames, next_at, ..stream })
     }
 
     fn new(
@@ -188,6 +193,7 @@ impl Stream {
             decoder,
             track,
             mp3_delay: None,
+            mp3_frames: None,
             id3v1: false,
             n_frames,
             next_at: None,
@@ -285,11 +291,15 @@ impl Stream {
         is_mp3.then_some((PRAAT_MP3_SKIP, unread))
     }
 
-    /// What was odd about a file of which this many seconds could be had.
-    pub(super) fn warnings(&self, duration_s: f64, is_clipped: bool) -> Vec<Warning> {
+    /// What was odd about a file of which so many samples were decoded.
+    pub(super) fn warnings(&self, n_decoded: usize, is_clipped: bool) -> Vec<Warning> {
+        let duration_s = self.info(self.recording(n_decoded).len() as u64).duration_s;
         let promised_s = self.n_frames.unwrap_or(0) as f64 / f64::from(self.rate_hz());
         let lacks_last = self.next_at.zip(self.n_frames).is_some_and(|(end, n)| end < n);
-        let ends_early = self.cut || lacks_last || duration_s + SLACK_S < promised_s;
+        let counted = self.mp3_frames.map_or(0, |n| n + self.packet_frames as u64);
+        let lacks_counted = (n_decoded as u64) < counted;
+        let ends_early =
+            self.cut || lacks_last || lacks_counted || duration_s + SLACK_S < promised_s;
         let warnings = [
             (self.odd.boundless || is_clipped, Warning::Clipped),
             (ends_early, Warning::Truncated),

@@ -151,6 +151,13 @@ fn mp3_is_found_behind_junk_and_outlives_damage() {
     let clean = decode_bytes(mp3.clone()).unwrap();
     let junk = [vec![0u8; 3000], mp3.clone()].concat();
     assert_eq!(recording(&decode_bytes(junk).unwrap()), recording(&clean));
+    // One frame, whose start is not found.
+    let mut damaged = mp3.clone();
+    let frame = 2000 + position(&mp3[2000..], &mp3[position(&mp3, &[0xFF, 0xF3])..][..2]);
+    damaged[frame] = 0;
+    let decoded = decode_bytes(damaged).unwrap();
+    assert_eq!(clean.channels[0].len() - decoded.channels[0].len(), 576);
+    assert_eq!(decoded.warnings, [Warning::Truncated]);
     let mut damaged = mp3;
     damaged[2500..3200].fill(0xA5);
     let decoded = decode_bytes(damaged).unwrap();
