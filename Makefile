@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract fuzz clean
+.PHONY: help setup build demo test lint bench-extract bench-scale chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -11,6 +11,8 @@ help:
 	@echo "make demo DATA=recordings.csv  the same on your own recordings"
 	@echo "make test                      everything that CI checks"
 	@echo "make bench-extract             the extractor's speed beside librosa's and Praat's"
+	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
+	@echo "make chaos                     the tests of faults, three times, on batches five times as large"
 	@echo "make fuzz MINUTES=60           look for files that break the extractor"
 	@echo "make build                     voxage and voxage-trainer, optimised"
 
@@ -44,6 +46,17 @@ bench-extract: setup
 	cargo build --release --locked -p voxage-extract --example bench
 	@$$(deploy/venv tests/bench/requirements.txt) tests/bench/extract.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/bench "$(data)"
+
+# Its servers are its own; RECORDINGS (5000000) are planned.
+bench-scale: setup
+	@deploy/setup test
+	cargo build --release --locked -p voxage --bins
+	@tests/bench/scale.py "$(or $(RECORDINGS),5000000)"
+
+chaos:
+	@deploy/setup test
+	cargo build --locked --workspace --bins
+	for round in 1 2 3; do VOXAGE_TEST_CHAOS=5 cargo nextest run --locked -p voxage --test chaos --no-fail-fast || exit 1; done
 
 # Not part of `test`: it finds something new, or nothing, each time.
 fuzz: setup

@@ -259,8 +259,12 @@ impl House {
         owed: &mut HashSet<ShardId>,
     ) -> Result<bool> {
         let mut missing = Missing::find(&*self.store, dataset, spec).await?;
-        missing.publish(&*self.store, &self.tasks, |id| owed.contains(id)).await?;
-        owed.clear();
+        if !owed.is_empty() {
+            let start = Instant::now();
+            missing.publish(&*self.store, &self.tasks, |id| owed.contains(id)).await?;
+            info!(tasks = owed.len(), seconds = start.elapsed().as_secs_f64(), "dispatched");
+            owed.clear();
+        }
         let (mut patience, mut idle_since) = (LEAST_PATIENCE, None);
         loop {
             if missing.shards() == 0 {

@@ -1,6 +1,7 @@
 //! One task into one shard.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
@@ -18,8 +19,8 @@ use crate::worker::Progress;
 
 /// What came of a task.
 pub(crate) enum Made {
-    /// Its shard was written.
-    Shard,
+    /// Its shard was written, after this long a time of extraction.
+    Shard(Duration),
     /// There was nothing to do, for this reason.
     Nothing(&'static str),
 }
@@ -47,7 +48,7 @@ pub(crate) async fn make(
         return Ok(Made::Nothing("its batch is cancelled"));
     }
     let _held = progress.hold(&task.shard_id);
-    let shard_id = task.shard_id.clone();
+    let (shard_id, start) = (task.shard_id.clone(), Instant::now());
     let rows = match isolation {
         Some(isolation) => {
             let rows = isolation.extract(task, spec.clone(), pool.width());
@@ -56,9 +57,10 @@ pub(crate) async fn make(
         None => collect(pool.extract(&spec, &task.audio_root, task.recordings), progress).await?,
     };
     let bytes = spawn_blocking(move || encode(&shard_id, &spec, &rows)).await??;
+    let work = start.elapsed();
     // Created or there already: either way the shard is whole.
     store.put_new(&key, bytes).await?;
-    Ok(Made::Shard)
+    Ok(Made::Shard(work))
 }
 
 async fn collect(rows: impl Stream<Item = Result<Row>>, progress: &Progress) -> Result<Vec<Row>> {

@@ -165,8 +165,9 @@ impl Worker {
         let made = make(&*self.store, &pool, isolation, &self.progress, delivery.payload()).await;
         let seconds = start.elapsed().as_secs_f64();
         let settled = match made {
-            Ok(Made::Shard) => {
-                info!(seconds, isolated = isolation.is_some(), "task done");
+            Ok(Made::Shard(work)) => {
+                let work_s = work.as_secs_f64();
+                info!(seconds, work_s, isolated = isolation.is_some(), "task done");
                 delivery.ack().await
             }
             Ok(Made::Nothing(why)) => {
