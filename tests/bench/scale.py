@@ -148,6 +148,7 @@ def main():
     stack = Stack(folder)
     try:
         workers(stack)
+        stack.stop()
         print()
         intake(stack, int(sys.argv[1]))
     finally:
