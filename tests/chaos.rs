@@ -2,6 +2,7 @@
 //! set exactly once, and nobody had to help.
 //!
 //! `VOXAGE_TEST_CHAOS=10` makes batches, and so the time of the faults, ten times as large.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod common;
 
@@ -240,9 +241,8 @@ fn every_task_is_delivered_twice() {
         let store = cluster.s3.store("root").await.unwrap();
         let amqp = voxage_transport::Amqp::open(cluster.broker.url(), "voxage").await.unwrap();
         let tasks = amqp.queue("tasks").await.unwrap();
-        let compat_and_clean = r#"["compat","clean"]"#;
-        let mut spec = FeatureSpec::default();
-        spec.tabular = serde_json::from_str(compat_and_clean).unwrap();
+        let tabular = serde_json::from_str(r#"["compat","clean"]"#).unwrap();
+        let spec = FeatureSpec { tabular, ..FeatureSpec::default() };
         let dataset = "d".parse().unwrap();
         for _ in 0..2 {
             let missing = Missing::find(&store, &dataset, &spec).await.unwrap();

@@ -1,4 +1,5 @@
 //! The job across processes, over a real RabbitMQ and a real S3 server.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod common;
 

@@ -128,7 +128,7 @@ impl Coordinator {
                     }
                 }
                 Err(error) if error.kind() == Kind::Transient => {
-                    warn!(%error, "no look at the store")
+                    warn!(%error, "no look at the store");
                 }
                 Err(error) => return Err(error),
             }

@@ -19,8 +19,8 @@ use crate::intake::Intake;
 use crate::register::Register;
 use crate::{Error, Result};
 
-/// Recordings of one part: some megabytes.
-const PART_RECORDINGS: usize = 25_000;
+/// Recordings of one part: a megabyte or two, and whole shards of the default size.
+const PART_RECORDINGS: usize = 10_240;
 
 /// Parts that are written at a time.
 const WRITERS: usize = 4;

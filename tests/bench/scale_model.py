@@ -7,7 +7,7 @@ import math, sys
 
 GIVEN = dict(
     recordings=100e6, workers=1000,
-    task_recordings=256, part_recordings=25_000,  # as voxage cuts
+    task_recordings=256, part_recordings=10_240,  # as voxage cuts
     audio_s=10, real_time=1000,  # of a recording; of one slot, see docs/benchmarks.md
     row_bytes=110, shard_row_bytes=45_000,  # of a message; of a shard (u8 spectrogram, lz4)
     request_s=0.02, readers=16, list_keys=1000,  # of the store
