@@ -100,8 +100,9 @@ struct Choice {
 impl Choice {
     fn of(matches: &ArgMatches) -> Self {
         Self {
-            shard: matches.get_one("shard").cloned(),
-            reason: matches.get_one("reason").cloned(),
+            // An empty text would choose everything: a variable that was not set, most likely.
+            shard: matches.get_one("shard").cloned().filter(|text: &String| !text.is_empty()),
+            reason: matches.get_one("reason").cloned().filter(|text: &String| !text.is_empty()),
             all: matches.get_flag("all"),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use voxage_contract::{Name, keys};
 use voxage_transport::source::{self, Sources};
 use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store};
@@ -59,7 +59,7 @@ impl Settings {
     pub fn allowed_sources(&self) -> Result<Sources> {
         let mut allowed = vec![self.root_uri()?];
         for root in self.audio_roots.iter().filter(|root| !root.is_empty()) {
-            allowed.push(source::root(root)?);
+            allowed.push(source::root(root).context("setting audio_roots")?);
         }
         Ok(Sources::below(&allowed).with_s3(self.s3()))
     }

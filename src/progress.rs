@@ -14,6 +14,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     start: Instant,
     last: Instant,
+    /// Steps that were done before.
+    before: u64,
 }
 
 impl Progress {
@@ -31,7 +33,17 @@ impl Progress {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.with_prefix(stage)
         });
-        Self { stage, bar, start: now, last: now }
+        Self { stage, bar, start: now, last: now, before: 0 }
+    }
+
+    /// A stage that goes on from where it is: rates leave out what was done before.
+    pub fn resumed(stage: &'static str, before: u64) -> Self {
+        let progress = Self { before, ..Self::new(stage, 1) };
+        if let Some(bar) = &progress.bar {
+            bar.set_position(before);
+            bar.reset_eta();
+        }
+        progress
     }
 
     /// `done` of `total` steps are done.
@@ -65,7 +77,7 @@ impl Progress {
     }
 
     fn line(&self, done: u64, total: u64, message: &str) {
-        let rate = done as f64 / self.start.elapsed().as_secs_f64();
+        let rate = done.saturating_sub(self.before) as f64 / self.start.elapsed().as_secs_f64();
         let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
         if total > 0 {
             eprintln!("{:8} {done}/{total} {rate:.1}/s ETA {left:.0} s {message}", self.stage);

@@ -32,8 +32,15 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let store = call.resolved.settings.existing_store().await?;
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["id", "path", "stage", "code", "message"])?;
-    let (mut count, mut failed) = (0, None);
+    let (mut count, mut failed, mut all) = (0, None, Vec::new());
+    let listed = call.output.json && !call.matches.contains_id("out");
     rejects(&*store, &name, |recording, reject| {
+        if listed {
+            all.push(json!({
+                "id": recording.id, "path": recording.path,
+                "stage": reject.stage, "code": reject.code, "message": reject.message,
+            }));
+        }
         let cells = [&recording.id, &recording.path, &reject.stage, &reject.code, &reject.message];
         count += 1;
         failed = table.write_record(cells).err().or(failed.take());
@@ -42,7 +49,11 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     failed.map_or(Ok(()), Err)?;
     let bytes = table.into_inner()?;
     let Some(path) = call.matches.get_one::<PathBuf>("out") else {
-        call.output.bytes(&bytes)?;
+        if listed {
+            call.output.answer(&json!({ "rejects": all }), String::new)?;
+        } else {
+            call.output.bytes(&bytes)?;
+        }
         return Ok(ExitCode::SUCCESS);
     };
     output::check_place(path)?;

@@ -406,6 +406,13 @@ impl Settings {
                 redacted(&self.root)
             );
         }
+        let is_amqp = self.queue.starts_with("amqp://") || self.queue.starts_with("amqps://");
+        if !self.queue.is_empty() && !is_amqp {
+            // What it is instead may hold a password.
+            bail!(
+                "setting queue is no URL like amqp://user:password@host:port/vhost, or amqps://…"
+            );
+        }
         self.train.check().map_err(|why| anyhow!("setting {why}"))
     }
 

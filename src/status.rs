@@ -38,19 +38,20 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let name = name.transpose()?;
     if call.matches.get_flag("watch") {
         let Some(name) = name else { bail!("say which data set to watch") };
-        return watch(&*store, settings, &name, |status| status.sealed).await;
+        let withdrawn =
+            |status: &Status| status.batches.iter().all(|b| b.state == State::Cancelled);
+        return watch(&*store, settings, &name, |status| status.sealed || withdrawn(status)).await;
     }
     let datasets = match &name {
         None => status(&*store).await?,
         Some(name) => vec![of(&mut Watch::default(), &*store, name).await?],
     };
-    let house = if settings.queue.is_empty() { None } else { Some(House::open(settings).await?) };
-    let house = match &house {
+    let house = match House::of(settings).await {
         None => None,
         Some(house) => {
             // Long enough to hear everyone once.
             tokio::time::sleep(BEAT_EVERY + BEAT_EVERY / 2).await;
-            Some(house.look().await?)
+            house.look().await.ok()
         }
     };
     let answer = json!({ "datasets": datasets, "queue": house });
@@ -89,6 +90,7 @@ fn table(status: &Status) -> String {
     for batch in batches {
         let state = match batch.state {
             State::Submitted => "waits for a coordinator".to_owned(),
+            State::Running if batch.left == 0 => "waits for those before it".into(),
             State::Running => format!("{} left", batch.left),
             State::Done => "done".into(),
             State::Cancelled => "cancelled".into(),
@@ -126,6 +128,16 @@ struct Worker {
 }
 
 impl House {
+    /// The house, if there is a queue; one that cannot be reached is only told, because the
+    /// store alone knows what is done.
+    async fn of(settings: &Settings) -> Option<Self> {
+        if settings.queue.is_empty() {
+            return None;
+        }
+        let opened = Self::open(settings).await;
+        opened.inspect_err(|error| eprintln!("note: nothing is known of workers: {error:#}")).ok()
+    }
+
     async fn open(settings: &Settings) -> Result<Self> {
         let amqp = settings.amqp().await?;
         let (tasks, company) = (ends::tasks(&amqp).await?, Company::join(&amqp).await?);
@@ -197,17 +209,22 @@ async fn watch(
     name: &Name,
     ended: impl Fn(&Status) -> bool,
 ) -> Result<ExitCode> {
-    let house = if settings.queue.is_empty() { None } else { Some(House::open(settings).await?) };
-    let (mut watch, mut progress) = (Watch::default(), Progress::new("features", 0));
+    let (house, mut watch) = (House::of(settings).await, Watch::default());
+    let mut status = of(&mut watch, store, name).await?;
+    let mut progress = Progress::resumed("features", status.submitted - status.left);
+    // Everyone is heard by the second look.
+    tokio::time::sleep(LOOK_EVERY).await;
     let mut audio: Option<(Instant, f64)> = None;
     loop {
-        let status = of(&mut watch, store, name).await?;
         let held = house.as_ref().map(|house| house.company.now()).unwrap_or_default();
         let shards: HashSet<String> = held.iter().flat_map(|beat| beat.shards.clone()).collect();
         let running = watch.recordings_of(&shards);
         let mut message = format!("{} rejected, {running} running", status.rejects);
-        if let Some(house) = &house {
-            let looked = house.look().await?;
+        let looked = match &house {
+            None => None,
+            Some(house) => house.look().await.ok(),
+        };
+        if let Some(looked) = looked {
             let audio_s: f64 = looked.workers.iter().map(|worker| worker.audio_s).sum();
             let (since, before) = *audio.get_or_insert((Instant::now(), audio_s));
             let rate =
@@ -232,5 +249,6 @@ async fn watch(
             return Ok(ExitCode::SUCCESS);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+        status = of(&mut watch, store, name).await?;
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use voxage_contract::Beat;
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_coordinator::{Submission, submit};
+use voxage_transport::Amqp;
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
@@ -67,6 +68,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     manifest::refuse_structural(&path, &checked)?;
     let dataset = manifest::dataset(&path, settings)?;
     let store = settings.store().await?;
+    // Refused before anything is written, if it is.
+    let amqp = if settings.queue.is_empty() { None } else { Some(settings.amqp().await?) };
     let uploaded = if uploads {
         upload(&*store, &dataset, &local_root, audio, settings.slots).await?
     } else {
@@ -86,8 +89,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let rows = checked.rows;
     let done = submit(&*store, submission, change, |n| progress.set(n, rows, "")).await?;
     progress.finish(&format!("{} recordings", done.recordings));
-    if !settings.queue.is_empty() {
-        tell(settings, dataset.as_str()).await?;
+    if let Some(amqp) = amqp {
+        tell(&amqp, dataset.as_str()).await;
     }
     let answer = json!({
         "batch": done.batch,
@@ -121,8 +124,7 @@ fn refuse_unreachable(audio_root: &str, settings: &Settings) -> Result<()> {
 }
 
 /// Lets coordinators know at once; without it they look within seconds.
-async fn tell(settings: &Settings, dataset: &str) -> Result<()> {
-    let amqp = settings.amqp().await?;
+async fn tell(amqp: &Amqp, dataset: &str) {
     let beat = Beat {
         version: WIRE_VERSION,
         process: ends::process("submit"),
@@ -134,5 +136,4 @@ async fn tell(settings: &Settings, dataset: &str) -> Result<()> {
     // It goes out in the background.
     tokio::time::sleep(Duration::from_millis(200)).await;
     amqp.close().await;
-    Ok(())
 }

@@ -136,13 +136,15 @@ async fn batches(
         *counting += shard.recordings;
         *left += if shard.made.is_none() { shard.recordings } else { 0 };
     }
-    let mut batches = Vec::new();
+    let (mut batches, mut left_so_far) = (Vec::new(), 0);
     for number in register.numbers() {
         let (counting, left) = counts.get(&number).copied().unwrap_or_default();
+        left_so_far += left;
         let state = match () {
             () if survey.cancelled.contains(&number) => State::Cancelled,
             () if !register.is_planned(number) => State::Submitted,
-            () if left > 0 => State::Running,
+            // Its recordings may be those of batches before it.
+            () if left_so_far > 0 => State::Running,
             () => State::Done,
         };
         let recordings = submit::read(store, name, number).await?.recordings;

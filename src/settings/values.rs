@@ -44,11 +44,9 @@ pub(super) fn out_of_range(n: impl std::fmt::Display) -> String {
 /// A URL without its user's password.
 pub(super) fn redacted(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    match rest.split_once('@') {
-        Some((user, host)) if !user.contains('/') => {
-            let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}:***@{host}")
-        }
-        _ => text.to_owned(),
+    // A password may hold what it should not, '/' or '@': all up to the last '@' is hidden.
+    match rest.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((name, host)) => format!("{scheme}://{name}:***@{host}"),
+        None => text.to_owned(),
     }
 }
