@@ -82,7 +82,7 @@ fn what_is_wrong_is_named() {
     check(&[], &[("VOXAGE_TRAIN_IMAGE", "last")], &["train.image", "VOXAGE_TRAIN_IMAGE", "last"]);
     check(&["--slots", "0"], &[], &["slots"]);
     check(&["--test-share", "0.9"], &[], &["train.test_share"]);
-    check(&["--root", "s3://key:secret@b"], &[], &["s3://key:***@b"]);
+    check(&["--root", "gs://key:secret@b"], &[], &["gs://key:***@b"]);
     check(&["--config", "nowhere.toml"], &[], &["nowhere.toml"]);
 }
 
@@ -100,7 +100,7 @@ fn variables_that_were_meant_for_a_setting_are_refused() {
         assert!(error.contains(&format!("{name} is no setting: did you mean {meant}?")), "{error}");
     }
     for other in
-        ["LOG", "CACHE", "DATA", "PYTHON", "WEIGHTS", "PIN", "QUEUE", "TEST_S3", "TEST_AMQP"]
+        ["LOG", "CACHE", "DATA", "PYTHON", "WEIGHTS", "PIN", "TEST_S3", "TEST_AMQP"]
     {
         try_resolve(&[], &[(&format!("VOXAGE_{other}"), "1")]).unwrap();
     }
