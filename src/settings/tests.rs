@@ -99,9 +99,7 @@ fn variables_that_were_meant_for_a_setting_are_refused() {
         let error = try_resolve(&[], &[(name, "1")]).err().unwrap().to_string();
         assert!(error.contains(&format!("{name} is no setting: did you mean {meant}?")), "{error}");
     }
-    for other in
-        ["LOG", "CACHE", "DATA", "PYTHON", "WEIGHTS", "PIN", "TEST_S3", "TEST_AMQP"]
-    {
+    for other in ["LOG", "CACHE", "DATA", "PYTHON", "WEIGHTS", "PIN", "TEST_S3", "TEST_AMQP"] {
         try_resolve(&[], &[(&format!("VOXAGE_{other}"), "1")]).unwrap();
     }
     let none = try_resolve(&["--tabular", "none"], &[]).unwrap();
