@@ -15,14 +15,13 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, ExchangeKind};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::debug;
 
 use crate::Result;
 
-use super::error::{failed, timed_out};
 use super::feed::{Live, Source, messages};
-use super::link::{ANSWER, Link};
+use super::link::{Link, answered};
 
 /// Beats that wait in this process to be sent.
 const OUTBOX: usize = 256;
@@ -93,10 +92,7 @@ async fn send_one(
     let what = "publish a beat";
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
     let publish = live.basic_publish(exchange.into(), "".into(), options, beat, properties);
-    timeout(ANSWER, publish)
-        .await
-        .map_err(|_| timed_out(what))?
-        .map_err(|error| failed(what, &error))?;
+    answered(what, publish).await?;
     *channel = Some(live);
     Ok(())
 }
@@ -107,10 +103,7 @@ async fn open(link: &Link, exchange: &str) -> Result<Channel> {
     let what = format!("make the exchange '{exchange}' on the broker");
     let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let (kind, arguments) = (ExchangeKind::Fanout, FieldTable::default());
-    timeout(ANSWER, channel.exchange_declare(exchange.into(), kind, options, arguments))
-        .await
-        .map_err(|_| timed_out(&what))?
-        .map_err(|error| failed(&what, &error))?;
+    answered(&what, channel.exchange_declare(exchange.into(), kind, options, arguments)).await?;
     Ok(channel)
 }
 
@@ -140,10 +133,7 @@ impl Source for Ear {
             let unsettled = BasicConsumeOptions { no_ack: true, ..Default::default() };
             channel.basic_consume(queue, "".into(), unsettled, none).await
         };
-        let consumer = timeout(ANSWER, consume)
-            .await
-            .map_err(|_| timed_out(&what))?
-            .map_err(|error| failed(&what, &error))?;
+        let consumer = answered(&what, consume).await?;
         Ok(Live::new(channel, consumer, false))
     }
 

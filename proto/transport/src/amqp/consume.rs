@@ -6,16 +6,14 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use tokio::time::timeout;
 
 use crate::Result;
 use crate::queue::{Deliveries, Delivery};
 
 use super::AmqpQueue;
 use super::delivery::Held;
-use super::error::{failed, timed_out};
 use super::feed::{Live, Source, messages};
-use super::link::ANSWER;
+use super::link::answered;
 
 /// A queue and how many of its messages one consumer holds at a time.
 struct Window {
@@ -48,10 +46,7 @@ impl Source for Window {
             let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
             channel.basic_consume(name.into(), "".into(), options, none).await
         };
-        let consumer = timeout(ANSWER, consume)
-            .await
-            .map_err(|_| timed_out(&what))?
-            .map_err(|error| failed(&what, &error))?;
+        let consumer = answered(&what, consume).await?;
         Ok(Live::new(channel, consumer, true))
     }
 

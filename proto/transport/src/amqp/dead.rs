@@ -10,15 +10,14 @@ use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::Result;
 use crate::queue::DeadLetter;
 
 use super::AmqpQueue;
 use super::delivery::dead_letter;
-use super::error::{failed, timed_out};
-use super::link::ANSWER;
+use super::link::answered;
 
 /// The longest wait until what was looked at is back. Another may have taken it meanwhile.
 const BACK: Duration = Duration::from_secs(2);
@@ -155,9 +154,6 @@ impl Shelf<'_> {
 
     async fn answer<T>(&self, call: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         let what = format!("look through the queue '{}'", self.queue());
-        timeout(ANSWER, call)
-            .await
-            .map_err(|_| timed_out(&what))?
-            .map_err(|error| failed(&what, &error))
+        answered(&what, call).await
     }
 }

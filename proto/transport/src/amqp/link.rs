@@ -5,7 +5,7 @@
 //! which is not enough when the broker comes back without its data, and it hides from a
 //! publisher which confirms are lost.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,17 @@ use super::error::{failed, timed_out};
 
 /// The longest wait for an answer of a broker that is well.
 pub(crate) const ANSWER: Duration = Duration::from_secs(15);
+
+/// The broker's answer to a call, unless it is an error or takes too long.
+pub(crate) async fn answered<T>(
+    what: impl Display,
+    call: impl Future<Output = lapin::Result<T>>,
+) -> Result<T> {
+    match timeout(ANSWER, call).await {
+        Ok(answer) => answer.map_err(|error| failed(what, &error)),
+        Err(_) => Err(timed_out(what)),
+    }
+}
 
 /// A connection that is made again when it is lost.
 pub(crate) struct Link {
@@ -71,10 +82,7 @@ impl Link {
         };
         let what = format!("open a channel to {}", self.address);
         // A connection that does not answer is not kept.
-        let channel = timeout(ANSWER, live.create_channel())
-            .await
-            .map_err(|_| timed_out(&what))?
-            .map_err(|error| failed(&what, &error))?;
+        let channel = answered(&what, live.create_channel()).await?;
         *connection = Some(live);
         Ok(channel)
     }
@@ -90,10 +98,7 @@ impl Link {
             self.tls.clone(),
             runtime,
         );
-        timeout(ANSWER, connecting)
-            .await
-            .map_err(|_| timed_out(&what))?
-            .map_err(|error| failed(&what, &error))
+        answered(&what, connecting).await
     }
 
     /// Closes the connection for good.

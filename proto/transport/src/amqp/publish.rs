@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 use super::backoff::Backoff;
 use super::error::{failed, timed_out};
-use super::link::{ANSWER, Link};
+use super::link::{ANSWER, Link, answered};
 use super::topology::Topology;
 
 /// Kept by the broker over a restart.
@@ -118,10 +118,7 @@ impl Publisher {
         }
         let made = self.link.channel().await?;
         let what = "ask the broker for confirms";
-        timeout(ANSWER, made.confirm_select(ConfirmSelectOptions::default()))
-            .await
-            .map_err(|_| timed_out(what))?
-            .map_err(|error| failed(what, &error))?;
+        answered(what, made.confirm_select(ConfirmSelectOptions::default())).await?;
         *channel = Some(made.clone());
         Ok(made)
     }

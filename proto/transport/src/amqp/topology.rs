@@ -12,13 +12,11 @@ use std::time::Duration;
 use lapin::Channel;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use tokio::time::timeout;
 use voxage_contract::Kind;
 
 use crate::{Error, Result};
 
-use super::error::{failed, timed_out};
-use super::link::{ANSWER, Link};
+use super::link::{Link, answered};
 
 /// After so many failed deliveries the broker puts a payload aside by itself. Generous: a
 /// restart counts, and so do payloads that only waited in a consumer's window.
@@ -89,10 +87,8 @@ impl Topology {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let what = format!("look into the queue '{queue}'");
         let found =
-            timeout(ANSWER, channel.queue_declare(queue.into(), options, FieldTable::default()))
-                .await
-                .map_err(|_| timed_out(&what))?
-                .map_err(|error| failed(&what, &error))?;
+            answered(&what, channel.queue_declare(queue.into(), options, FieldTable::default()))
+                .await?;
         Ok((found.message_count(), found.consumer_count()))
     }
 }
@@ -105,10 +101,7 @@ async fn declare(channel: &Channel, queue: &str, arguments: Arguments) -> Result
     }
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     let what = format!("make the queue '{queue}' on the broker");
-    timeout(ANSWER, channel.queue_declare(queue.into(), options, table))
-        .await
-        .map_err(|_| timed_out(&what))?
-        .map_err(|error| failed(&what, &error))?;
+    answered(&what, channel.queue_declare(queue.into(), options, table)).await?;
     Ok(())
 }
 
