@@ -118,7 +118,10 @@ fn cli() -> Command {
 }
 
 fn main() -> ExitCode {
-    let matches = cli().get_matches();
+    let matches = match cli().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return misused(&error),
+    };
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
     let Some(verb) = verbs().into_iter().find(|verb| (verb.command)().get_name() == name) else {
         return ExitCode::from(2);
@@ -176,9 +179,20 @@ fn main() -> ExitCode {
     })
 }
 
-/// Starts the log on standard error: what a service does, and of other verbs what fails.
+/// Shows the help that was asked for, or says what is wrong with the command line.
+fn misused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+        output::document(&error.to_string());
+    }
+    ExitCode::from(error.exit_code() as u8)
+}
+
+/// Starts the log on standard error: what a service does, and of other verbs what fails or
+/// is waited for.
 fn log(service: bool, format: LogFormat) {
-    let default = if service { "info,lapin=off" } else { "error,lapin=off" };
+    let default =
+        if service { "info,lapin=off" } else { "error,lapin=off,voxage_transport::s3::quiet=warn" };
     let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

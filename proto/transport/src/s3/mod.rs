@@ -9,6 +9,7 @@
 mod failure;
 mod list;
 mod location;
+mod quiet;
 mod read;
 mod server;
 #[cfg(test)]
