@@ -3,6 +3,7 @@
 mod cancel;
 mod config;
 mod coordinator;
+mod dataset;
 mod dead;
 mod ends;
 mod evaluate;
@@ -63,7 +64,7 @@ struct Verb {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 17] {
+fn verbs() -> [Verb; 18] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, false)
@@ -91,6 +92,7 @@ fn verbs() -> [Verb; 17] {
         verb!(extract),
         verb!(isolated),
         verb!(train),
+        verb!(dataset),
         verb!(evaluate),
         verb!(predict),
         verb!(config),

@@ -24,6 +24,7 @@ use crate::{Call, manifest, report, train, trainer};
 pub const KEYS: Keys = &[
     "root",
     "s3",
+    "cache",
     "dataset",
     "audio_root",
     "model",
@@ -91,6 +92,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let (extracted, key, sealed) = features.await?;
     let request = Request::Train(TrainRequest {
         root: settings.root.clone(),
+        access: settings.access(),
         manifest: key.clone(),
         model,
         settings: settings.train.clone(),

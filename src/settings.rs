@@ -54,6 +54,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// The S3 server.
     pub s3: S3,
+    /// Shards kept on this machine.
+    pub cache: Cache,
     /// The features.
     pub spec: FeatureSpec,
     /// The training.
@@ -70,6 +72,22 @@ pub struct S3 {
     pub region: String,
     /// Whether buckets are named in the path.
     pub path_style: PathStyle,
+}
+
+/// Where a training keeps shards of a store that is far away.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// The folder; empty for none.
+    pub folder: String,
+    /// What it may take in MiB.
+    pub mib: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { folder: String::new(), mib: 10 << 10 }
+    }
 }
 
 /// Whether buckets are named in the path of a URL, not in its host.
@@ -114,6 +132,7 @@ impl Default for Settings {
             grace_s: 30,
             log_format: LogFormat::default(),
             s3: S3::default(),
+            cache: Cache::default(),
             spec: FeatureSpec::default(),
             train: TrainSettings { threads: cores, ..TrainSettings::default() },
         }
@@ -124,7 +143,7 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 43] = [
+const HELP: [(&str, &str); 45] = [
     ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     (
@@ -147,6 +166,8 @@ const HELP: [(&str, &str); 43] = [
     ("s3.endpoint", "URL of the S3 server [default: AWS_ENDPOINT_URL_S3, or AWS itself]"),
     ("s3.region", "Region of the bucket [default: AWS_REGION]"),
     ("s3.path_style", "Whether buckets are named in the path, not the host: auto, yes or no"),
+    ("cache.folder", "Folder in which a training keeps shards of an S3 store [default: none]"),
+    ("cache.mib", "What these shards may take in MiB; the oldest go first"),
     ("spec.mono", "How channels become one: mean, auto (where the voice is), left or right"),
     (
         "spec.mel.reference",

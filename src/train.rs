@@ -15,7 +15,7 @@ use crate::settings::{Keys, Settings};
 use crate::trainer::Trainer;
 use crate::{Call, report};
 
-pub const KEYS: Keys = &["root", "dataset", "model", "train"];
+pub const KEYS: Keys = &["root", "s3", "cache", "dataset", "model", "train"];
 
 pub fn command() -> Command {
     Command::new("train")
@@ -28,6 +28,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let store = settings.existing_store().await?;
     let request = Request::Train(TrainRequest {
         root: settings.root.clone(),
+        access: settings.access(),
         manifest: newest(&*store, settings).await?,
         model: settings.model.parse()?,
         settings: settings.train.clone(),

@@ -21,7 +21,7 @@ pub use batch::{Batch, BatchId, ShardLimits};
 pub use features::{AudioInfo, Features, Warning};
 pub use keys::{Name, ShardId};
 pub use kind::Kind;
-pub use mel::{Mel, MelStorage, N_MELS};
+pub use mel::{Mel, MelStorage, MelView, N_MELS};
 pub use sealed::{SealedManifest, SealedShard};
 pub use spec::{Embedding, FeatureSpec, Limits, MelReference, Mono, SpecId};
 pub use wire::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task};

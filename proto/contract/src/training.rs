@@ -20,11 +20,38 @@ pub enum Request {
     Predict(PredictRequest),
 }
 
+/// How a trainer reaches its store, beside the environment's `AWS_*`: nothing that comes out
+/// depends on it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Access {
+    /// URL of the S3 server; none for the environment's.
+    pub s3_endpoint: Option<String>,
+    /// Region of the bucket; none for the environment's.
+    pub s3_region: Option<String>,
+    /// Whether buckets are named in the path; none for: where there is an endpoint.
+    pub s3_path_style: Option<bool>,
+    /// Where shards of a store that is far away are kept; none for nowhere.
+    pub cache: Option<CacheSettings>,
+}
+
+/// A folder for shards of a store that is far away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CacheSettings {
+    /// Where it is.
+    pub folder: String,
+    /// What it may take in MiB.
+    pub limit_mib: u64,
+}
+
 /// Fit a model to a sealed manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
-    /// Directory of the store.
+    /// The store: a directory, or `s3://bucket/prefix`.
     pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// Key of the sealed manifest.
     pub manifest: String,
     /// Name of the model that gets a new version.
@@ -36,8 +63,11 @@ pub struct TrainRequest {
 /// Measure a model on the test split of a sealed manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluateRequest {
-    /// Directory of the store.
+    /// The store: a directory, or `s3://bucket/prefix`.
     pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// Key of the model version, or its name for the newest.
     pub model: String,
     /// Key of the sealed manifest; none for the one that the model was trained on.
@@ -47,14 +77,21 @@ pub struct EvaluateRequest {
 /// Predict recordings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PredictRequest {
-    /// Directory of the store.
+    /// The store: a directory, or `s3://bucket/prefix`.
     pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// Key of the model version, or its name for the newest.
     pub model: String,
     /// URI that the paths are relative to.
     pub audio_root: String,
     /// Threads that extract features.
     pub slots: usize,
+}
+
+fn is_default(access: &Access) -> bool {
+    *access == Access::default()
 }
 
 /// How a 128 × 128 image is made of a spectrogram of any length.
@@ -207,7 +244,7 @@ impl TrainRequest {
     /// Names the run. Where the store is does not matter to what comes out.
     #[must_use]
     pub fn run_id(&self) -> String {
-        let same = Self { root: String::new(), ..self.clone() };
+        let same = Self { root: String::new(), access: Access::default(), ..self.clone() };
         run_id(&serde_json::to_string(&same).unwrap_or_default())
     }
 }
@@ -375,12 +412,15 @@ mod tests {
     fn a_run_is_named_by_everything_but_the_place() {
         let request = TrainRequest {
             root: "a".into(),
+            access: Access::default(),
             manifest: "m".into(),
             model: Name::nearest("age"),
             settings: TrainSettings::default(),
         };
         let id = request.run_id();
-        assert_eq!(TrainRequest { root: "b".into(), ..request.clone() }.run_id(), id);
+        let cache = Some(CacheSettings { folder: "c".into(), limit_mib: 1 });
+        let access = Access { cache, ..Access::default() };
+        assert_eq!(TrainRequest { root: "b".into(), access, ..request.clone() }.run_id(), id);
         assert_ne!(TrainRequest { manifest: "n".into(), ..request.clone() }.run_id(), id);
         let settings = TrainSettings { seed: 2, ..TrainSettings::default() };
         assert_ne!(TrainRequest { settings, ..request }.run_id(), id);

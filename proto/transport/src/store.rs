@@ -1,6 +1,7 @@
 //! The Store: objects that are created once and never changed.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,6 +53,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The objects whose keys start with `prefix` and are greater than `after`.
     /// `prefix` is empty or ends in '/'.
     fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a>;
+
+    /// The file that an object is, of a store on this machine, whether it is there or not.
+    fn local_path(&self, _key: &str) -> Option<PathBuf> {
+        None
+    }
 
     /// Creates an object, durably and whole, unless it is there already. Of several
     /// concurrent calls exactly one gets [`Put::Created`].

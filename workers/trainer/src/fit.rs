@@ -2,17 +2,18 @@
 //!
 //! Always holds: with the same data, settings and number of threads, the same weights.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tch::nn::{AdamW, Optimizer, OptimizerConfig as _};
 use tch::{Kind, Tensor};
-use voxage_contract::Split;
 use voxage_contract::training::{Event, Schedule, TrainSettings};
-use voxage_dataset::{Dataset, Order, Rng, Sample};
-use voxage_shards::Columns;
+use voxage_contract::{MelStorage, Split};
+use voxage_dataset::{Columns, Dataset, Order, Pass, Rng, Sample};
 
-use crate::inputs::Batch;
+use crate::evaluate::{Predicted, predicted};
+use crate::inputs::Example;
 use crate::metrics::scores;
 use crate::network::Network;
 use crate::scaler::{Fitting, Scaler};
@@ -82,8 +83,8 @@ pub fn fit(
             optimizer.set_lr(settings.learning_rate * share);
         }
         let loss = pass(dataset, &network, &mut optimizer, epoch)?;
-        let held_out = aged(dataset, stopping, Order::Stored, Columns::All);
-        let pairs: Vec<_> = network.predict(held_out)?.iter().filter_map(pair).collect();
+        let held_out = predicted(dataset, &network, stopping)?;
+        let pairs: Vec<_> = held_out.iter().map(Predicted::pair).collect();
         let stopping_rmse = scores(&pairs).rmse.unwrap_or(f64::INFINITY);
         if stopping_rmse < best.rmse {
             best = Best::of(&network, stopping_rmse, epoch);
@@ -113,32 +114,27 @@ pub fn fit(
     Ok(Fitted { network, training, epochs, best_epoch: best.epoch })
 }
 
-/// The samples of a split that have an age.
-pub(crate) fn aged(
-    dataset: &Dataset,
-    split: Split,
-    order: Order,
-    columns: Columns,
-) -> impl Iterator<Item = voxage_dataset::Result<Sample>> {
-    let samples = dataset.samples(split, order, columns);
-    samples.filter(|sample| sample.as_ref().map_or(true, |s| s.recording.age_years.is_some()))
-}
-
-/// True and predicted age.
-pub(crate) fn pair((sample, predicted): &(Sample, f64)) -> Option<(f64, f64)> {
-    Some((sample.recording.age_years?, *predicted))
-}
-
 /// One look at the training rows: how to scale them, and their mean.
 fn look(dataset: &Dataset, settings: &TrainSettings) -> Result<(Scaler, Training)> {
+    /// Rows that are looked at at a time.
+    const ROWS: usize = 256;
     let manifest = dataset.manifest();
+    let columns = match manifest.spec.mel.storage {
+        // Their range is known without them.
+        MelStorage::U8 => Columns::Table,
+        MelStorage::F16 | MelStorage::F32 => Columns::All,
+    };
+    let pass = Pass { split: Split::Train, order: Order::Stored, columns, start: 0 };
+    let samples = dataset
+        .batches(pass, ROWS, settings.threads, |_, samples| samples.collect::<Vec<Sample>>());
     let mut fitting = Fitting::new(settings.seed);
     let (mut rows, mut sum, mut sum_log) = (0u64, 0.0, 0.0);
-    for sample in aged(dataset, Split::Train, Order::Stored, Columns::All) {
-        let Sample { recording, features } = sample?;
-        let age = recording.age_years.unwrap_or_default();
-        fitting.add(&recording, &features);
-        (rows, sum, sum_log) = (rows + 1, sum + age, sum_log + age.ln());
+    for samples in samples {
+        for sample in samples? {
+            let age = sample.age_years().unwrap_or_default();
+            fitting.add(&Example::from(&sample));
+            (rows, sum, sum_log) = (rows + 1, sum + age, sum_log + age.ln());
+        }
     }
     let scaler = fitting
         .finish(&manifest.spec, settings.scaling)
@@ -149,7 +145,7 @@ fn look(dataset: &Dataset, settings: &TrainSettings) -> Result<(Scaler, Training
 
 /// The split that stops the training.
 fn stopping_split(dataset: &Dataset, say: &mut dyn FnMut(Event)) -> Split {
-    if aged(dataset, Split::Validation, Order::Stored, Columns::Table).next().is_some() {
+    if dataset.len(Split::Validation) > 0 {
         return Split::Validation;
     }
     let message = "no speaker with an age is in the validation split: the training split stops the training, which overfits. Add speakers or raise train.validation_share";
@@ -164,31 +160,30 @@ fn pass(
     optimizer: &mut Optimizer,
     epoch: u64,
 ) -> Result<f64> {
-    let settings = &network.settings;
-    let order = Order::Shuffled { seed: settings.seed, epoch };
-    let mut crops = Rng::new(&[settings.seed, epoch, 0xC40B]);
-    let mut batch = Batch::new(&network.scaler, settings.image);
-    let mut targets: Vec<f32> = Vec::new();
+    let TrainSettings { seed, batch_size, threads, .. } = network.settings;
+    let order = Order::Shuffled { seed, epoch };
+    let pass = Pass { split: Split::Train, order, columns: Columns::All, start: 0 };
+    let inputs = Arc::clone(&network.inputs);
+    let batches = dataset.batches(pass, batch_size, threads, move |first, samples| {
+        let mut batch = inputs.batch(samples.len());
+        let mut targets = Vec::with_capacity(samples.len());
+        for (position, sample) in (first..).zip(samples) {
+            // Each has its own draw: it does not matter where a pass begins.
+            let mut crop = Rng::new(&[seed, epoch, 0xC40B, position]);
+            inputs.push(&mut batch, &Example::from(&sample), Some(&mut crop));
+            targets.push(sample.age_years().unwrap_or_default().ln() as f32);
+        }
+        (batch, targets)
+    });
     let (mut total, mut rows) = (0.0, 0);
-    let mut step = |batch: &mut Batch<'_>, targets: &mut Vec<f32>| {
-        let (images, tables) = batch.take();
+    for batch in batches {
+        let (batch, targets) = batch?;
+        let (images, tables) = batch.tensors();
         let predicted = network.model.forward(&images, &tables, true);
-        let loss = predicted.mse_loss(&Tensor::from_slice(targets), tch::Reduction::Mean);
+        let loss = predicted.mse_loss(&Tensor::from_slice(&targets), tch::Reduction::Mean);
         optimizer.backward_step(&loss);
         total += loss.to_kind(Kind::Double).double_value(&[]) * targets.len() as f64;
         rows += targets.len();
-        targets.clear();
-    };
-    for sample in aged(dataset, Split::Train, order, Columns::All) {
-        let Sample { recording, features } = sample?;
-        batch.push(&recording, &features, Some(&mut crops));
-        targets.push(recording.age_years.unwrap_or_default().ln() as f32);
-        if batch.len() == settings.batch_size {
-            step(&mut batch, &mut targets);
-        }
-    }
-    if !batch.is_empty() {
-        step(&mut batch, &mut targets);
     }
     Ok(total / rows as f64)
 }

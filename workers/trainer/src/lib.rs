@@ -16,6 +16,7 @@ pub mod models;
 pub mod network;
 pub mod predict;
 pub mod scaler;
+pub mod store;
 pub mod train;
 
 pub use error::{Error, Result};

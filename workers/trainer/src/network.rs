@@ -1,14 +1,15 @@
 //! A network with its scaler: predicts, and travels as safetensors.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use voxage_contract::training::TrainSettings;
-use voxage_dataset::Sample;
+use voxage_dataset::Pool;
 
-use crate::inputs::Batch;
+use crate::inputs::{Batch, Inputs};
 use crate::model::Model;
 use crate::scaler::Scaler;
 use crate::{Error, Result};
@@ -20,8 +21,8 @@ pub struct Network {
     pub weights: VarStore,
     /// Its layers.
     pub model: Model,
-    /// Its inputs.
-    pub scaler: Scaler,
+    /// How its inputs are made.
+    pub inputs: Arc<Inputs>,
     /// How it was made.
     pub settings: TrainSettings,
 }
@@ -32,7 +33,8 @@ impl Network {
     pub fn new(settings: &TrainSettings, scaler: Scaler) -> Self {
         let weights = VarStore::new(Device::Cpu);
         let model = Model::new(&weights.root(), settings, scaler.inputs.len() as i64);
-        Self { weights, model, scaler, settings: settings.clone() }
+        let inputs = Arc::new(Inputs { scaler, image: settings.image, pool: Pool::default() });
+        Self { weights, model, inputs, settings: settings.clone() }
     }
 
     /// A network with the weights of a safetensors file.
@@ -75,42 +77,15 @@ impl Network {
             .map_err(|error| Error::damaged("weights", error))
     }
 
-    /// Predicts samples in their order, ages in years; their spectrograms are dropped.
+    /// The ages of a batch's recordings, in years.
     ///
     /// # Errors
-    /// If reading the samples fails.
-    pub fn predict<E>(
-        &self,
-        samples: impl Iterator<Item = Result<Sample, E>>,
-    ) -> Result<Vec<(Sample, f64)>>
-    where
-        Error: From<E>,
-    {
-        let mut batch = Batch::new(&self.scaler, self.settings.image);
-        let (mut waiting, mut predicted) = (Vec::new(), Vec::new());
-        let mut flush = |batch: &mut Batch<'_>, waiting: &mut Vec<Sample>| {
-            let ages = self.ages(batch)?;
-            predicted.extend(waiting.drain(..).zip(ages));
-            Ok::<_, Error>(())
-        };
-        for sample in samples {
-            let mut sample = sample?;
-            batch.push(&sample.recording, &sample.features, None);
-            sample.features.mel.bytes = Vec::new();
-            waiting.push(sample);
-            if batch.len() == self.settings.batch_size {
-                flush(&mut batch, &mut waiting)?;
-            }
-        }
-        flush(&mut batch, &mut waiting)?;
-        Ok(predicted)
-    }
-
-    fn ages(&self, batch: &mut Batch<'_>) -> Result<Vec<f64>> {
+    /// If torch cannot hand them out.
+    pub fn ages(&self, batch: &Batch) -> Result<Vec<f64>> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (images, tables) = batch.take();
+        let (images, tables) = batch.tensors();
         let logs = tch::no_grad(|| self.model.forward(&images, &tables, false));
         let logs: Vec<f32> = (&logs).try_into()?;
         Ok(logs.into_iter().map(|log| f64::from(log).exp()).collect())

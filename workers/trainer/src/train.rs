@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use voxage_contract::training::{
-    EvaluateRequest, Evaluated, Evaluation, Event, TrainRequest, TrainSettings, Trained,
+    Access, EvaluateRequest, Evaluated, Evaluation, Event, TrainRequest, TrainSettings, Trained,
 };
 use voxage_contract::{keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
-use voxage_transport::{Dir, Store, StoreExt as _};
+use voxage_transport::{Store, StoreExt as _};
 
 use crate::evaluate::evaluate;
 use crate::fit::{Fitted, fit};
 use crate::models::{Card, Models};
 use crate::network::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, store};
 
 /// Fits a model to a sealed manifest, unless that very run has ended before.
 ///
@@ -25,7 +25,7 @@ pub fn train(
     runtime: &Handle,
     say: &mut dyn FnMut(Event),
 ) -> Result<Trained> {
-    let store: Arc<dyn Store> = Arc::new(Dir::open_existing(&request.root)?);
+    let store = runtime.block_on(store::open(&request.root, &request.access))?;
     let run = request.run_id();
     let result = keys::run(&run, "result.json");
     if let Some(bytes) = runtime.block_on(store.get_opt(&result))? {
@@ -33,7 +33,8 @@ pub fn train(
         return serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&result, error));
     }
     put_json(&*store, runtime, &keys::run(&run, "request.json"), request)?;
-    let dataset = open(&store, runtime, &request.manifest, &request.settings)?;
+    let place = (&*request.root, &request.access);
+    let dataset = open(&store, runtime, place, &request.manifest, &request.settings)?;
     let Fitted { network, training, epochs, best_epoch } = fit(&dataset, &request.settings, say)?;
     let (evaluation, predictions) = measure(
         &dataset,
@@ -57,7 +58,7 @@ pub fn train(
         extractor_version: EXTRACTOR_VERSION,
         settings: request.settings.clone(),
         training,
-        scaler: network.scaler.clone(),
+        scaler: network.inputs.scaler.clone(),
         best_epoch,
         evaluation: evaluation.clone(),
         epochs,
@@ -75,12 +76,13 @@ pub fn train(
 /// # Errors
 /// If there is no such model or manifest, or they do not fit.
 pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Evaluated> {
-    let store: Arc<dyn Store> = Arc::new(Dir::open_existing(&request.root)?);
+    let store = runtime.block_on(store::open(&request.root, &request.access))?;
     let models = Models { store: &*store, runtime };
     let model = models.find(&request.model)?;
     let (card, network) = models.load(&model)?;
     let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
-    let dataset = open(&store, runtime, &manifest, &card.settings)?;
+    let place = (&*request.root, &request.access);
+    let dataset = open(&store, runtime, place, &manifest, &card.settings)?;
     let found = &dataset.manifest().spec_id;
     if *found != card.spec_id {
         let (trained, found) = (card.spec_id.to_string(), found.to_string());
@@ -95,11 +97,13 @@ pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Eva
 fn open(
     store: &Arc<dyn Store>,
     runtime: &Handle,
+    (root, access): (&str, &Access),
     manifest: &str,
     settings: &TrainSettings,
 ) -> Result<Dataset> {
     let rule = SplitRule { validation: settings.validation_share, test: settings.test_share };
-    Ok(Dataset::open(Arc::clone(store), runtime, manifest, rule)?)
+    let cache = store::cache(root, access)?;
+    Ok(Dataset::open(Arc::clone(store), runtime, manifest, rule, cache)?)
 }
 
 /// Measures a network and keeps its predictions; gives their key.
