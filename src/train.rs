@@ -64,7 +64,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         settings: settings.train.clone(),
     };
     let trained = if settings.queue.is_empty() {
-        trained(&Request::Train(request), &call.stop).await?
+        trained(&Request::Train(Box::new(request)), &call.stop).await?
     } else {
         let training = asked(&*store, settings, &request).await?;
         if !call.matches.get_flag("wait") {

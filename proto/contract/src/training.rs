@@ -13,7 +13,7 @@ use crate::keys::{Name, run_id};
 #[serde(tag = "verb", rename_all = "snake_case")]
 pub enum Request {
     /// Fit a model.
-    Train(TrainRequest),
+    Train(Box<TrainRequest>),
     /// Measure a model.
     Evaluate(EvaluateRequest),
     /// Predict recordings, which follow as one [`crate::Recording`] a line.
@@ -153,6 +153,48 @@ pub enum Schedule {
     Cosine,
 }
 
+/// What is learned of an age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The age itself.
+    Age,
+    /// Its square root: errors count for a little more among the young.
+    SqrtAge,
+    /// Its logarithm, as in the original report: for errors in per cent.
+    LogAge,
+}
+
+impl Target {
+    /// What is learned of an age in years.
+    #[must_use]
+    pub fn of_age(self, years: f64) -> f64 {
+        match self {
+            Self::Age => years,
+            Self::SqrtAge => years.max(0.0).sqrt(),
+            Self::LogAge => years.max(1e-3).ln(),
+        }
+    }
+
+    /// The mean and the standard deviation of an age in years, of which this has a normal
+    /// distribution with a mean and a deviation.
+    #[must_use]
+    pub fn to_age(self, mean: f64, deviation: f64) -> (f64, f64) {
+        let variance = deviation * deviation;
+        match self {
+            Self::Age => (mean, deviation),
+            Self::SqrtAge => (
+                mean * mean + variance,
+                (4.0 * mean * mean * variance + 2.0 * variance * variance).sqrt(),
+            ),
+            Self::LogAge => {
+                let age = (mean + variance / 2.0).exp();
+                (age, age * variance.exp_m1().sqrt())
+            }
+        }
+    }
+}
+
 /// Where a training computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -168,6 +210,9 @@ pub enum Device {
 /// Networks by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Architecture {
+    /// A Gaussian process over statistics of the spectrogram, the table and the embedding.
+    #[serde(rename = "gp")]
+    Gp,
     /// The original report's: convolutions over the image, an MLP over the table, joined.
     #[serde(rename = "seed-cnn-mlp")]
     SeedCnnMlp,
@@ -178,6 +223,7 @@ impl Architecture {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Gp => "gp",
             Self::SeedCnnMlp => "seed-cnn-mlp",
         }
     }
@@ -224,6 +270,13 @@ pub struct TrainSettings {
     pub validation_share: f64,
     /// Share of the speakers that measure the model, 0 to 1.
     pub test_share: f64,
+    /// What is learned of an age.
+    pub target: Target,
+    /// Training recordings that a process knows by themselves; of more, these are drawn, and
+    /// the others are projected on them.
+    pub points: usize,
+    /// The share of ages that prediction intervals hold.
+    pub coverage: f64,
     /// Where it computes.
     pub device: Device,
     /// Threads of a step.
@@ -233,7 +286,7 @@ pub struct TrainSettings {
 impl Default for TrainSettings {
     fn default() -> Self {
         Self {
-            architecture: Architecture::SeedCnnMlp,
+            architecture: Architecture::Gp,
             channels: vec![32, 64, 128],
             image_units: 128,
             table_units: vec![64, 32],
@@ -251,6 +304,9 @@ impl Default for TrainSettings {
             seed: 1,
             validation_share: 0.15,
             test_share: 0.15,
+            target: Target::SqrtAge,
+            points: 2048,
+            coverage: 0.9,
             device: Device::Auto,
             threads: 2,
         }
@@ -274,6 +330,8 @@ impl TrainSettings {
             ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
             ("dropout", share(self.dropout), "from 0 to below 1"),
             ("ema", share(self.ema), "from 0 to below 1"),
+            ("coverage", share(self.coverage), "from 0 to below 1"),
+            ("points", (2..=20_000).contains(&self.points), "2 to 20000"),
             ("validation_share", share(self.validation_share), "from 0 to below 1"),
             ("test_share", share(self.test_share), "from 0 to below 1"),
             (
@@ -412,6 +470,9 @@ pub struct Prediction {
     pub path: String,
     /// Years; none if the recording cannot be predicted.
     pub age: Option<f64>,
+    /// Years between which the age lies with the model's coverage; none if the model has no
+    /// calibration.
+    pub interval: Option<[f64; 2]>,
     /// What was odd, imputed, or in the way.
     pub warnings: Vec<String>,
 }
