@@ -95,6 +95,11 @@ pub async fn tasks(amqp: &Amqp) -> Result<AmqpQueue> {
     Ok(amqp.queue("tasks").await?)
 }
 
+/// The queue of the trainings.
+pub async fn trainings(amqp: &Amqp) -> Result<AmqpQueue> {
+    Ok(amqp.queue("trainings").await?)
+}
+
 /// Names this process among all of an installation.
 pub fn process(role: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

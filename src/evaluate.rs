@@ -42,7 +42,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         model: settings.model.clone(),
         manifest,
     });
-    let end = Trainer::start(&request).await?.finish(std::iter::empty(), |_| Ok(())).await?;
+    let end =
+        Trainer::start(&request).await?.finish(std::iter::empty(), &call.stop, |_| Ok(())).await?;
     let Event::Evaluated(evaluated) = end else { bail!("the trainer answered {end:?}") };
     if let Some(out) = out {
         let table = store.get(&evaluated.predictions).await?;

@@ -17,12 +17,14 @@ mod progress;
 mod rejects;
 mod report;
 mod run;
+mod runs;
 mod settings;
 mod status;
 mod submit;
 mod synth;
 mod train;
 mod trainer;
+mod trainer_service;
 mod upload;
 mod validate;
 mod verify;
@@ -58,32 +60,43 @@ struct Verb {
     command: fn() -> Command,
     keys: Keys,
     settle: fn(Call) -> Work,
-    /// Works until it is stopped, and ends by itself then.
-    service: bool,
+    ending: Ending,
+}
+
+/// How a verb ends that is asked to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// At once.
+    Sudden,
+    /// By itself, after it has left things in order.
+    Orderly,
+    /// By itself; it is a service, and works until then.
+    Service,
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 18] {
+fn verbs() -> [Verb; 20] {
     macro_rules! verb {
         ($name:ident) => {
-            verb!($name, false)
+            verb!($name, Sudden)
         };
-        ($name:ident, $service:literal) => {
+        ($name:ident, $ending:ident) => {
             Verb {
                 command: $name::command,
                 keys: $name::KEYS,
                 settle: |call| Box::pin($name::run(call)),
-                service: $service,
+                ending: Ending::$ending,
             }
         };
     }
     [
         verb!(validate),
-        verb!(run),
+        verb!(run, Orderly),
         verb!(submit),
-        verb!(coordinator, true),
-        verb!(feature_worker, true),
+        verb!(coordinator, Service),
+        verb!(feature_worker, Service),
+        verb!(trainer_service, Service),
         verb!(status),
         verb!(cancel),
         verb!(dead),
@@ -91,7 +104,8 @@ fn verbs() -> [Verb; 18] {
         verb!(verify),
         verb!(extract),
         verb!(isolated),
-        verb!(train),
+        verb!(train, Orderly),
+        verb!(runs),
         verb!(dataset),
         verb!(evaluate),
         verb!(predict),
@@ -136,7 +150,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    log(verb.service, resolved.settings.log_format);
+    log(verb.ending == Ending::Service, resolved.settings.log_format);
     let stop = CancellationToken::new();
     let call = Call { matches: matches.clone(), resolved, output, stop: stop.clone() };
     let runtime = match tokio::runtime::Runtime::new() {
@@ -151,7 +165,7 @@ fn main() -> ExitCode {
         tokio::spawn(async move {
             interrupted().await;
             stop.cancel();
-            if verb.service {
+            if verb.ending != Ending::Sudden {
                 // It is given its own time, unless someone insists.
                 interrupted().await;
             } else {
@@ -163,7 +177,7 @@ fn main() -> ExitCode {
         });
         let stopped = async {
             stopped.cancelled().await;
-            if verb.service {
+            if verb.ending != Ending::Sudden {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(GRACE).await;

@@ -90,7 +90,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let mut progress = Progress::new("predict", total);
     let mut predictions = Vec::new();
     let trainer = Trainer::start(&request).await?;
-    let end = trainer.finish(recordings, |event| {
+    let end = trainer.finish(recordings, &call.stop, |event| {
         if let Event::Prediction(prediction) = event {
             predictions.push(prediction);
             progress.set(predictions.len() as u64, total, "");

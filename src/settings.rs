@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Arg, ArgMatches};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use voxage_contract::training::TrainSettings;
+use voxage_contract::training::{TrainSettings, Upkeep};
 use voxage_contract::{Embedding, FeatureSpec, Name, ShardLimits};
 use voxage_extract::Weights;
 
@@ -60,6 +60,8 @@ pub struct Settings {
     pub spec: FeatureSpec,
     /// The training.
     pub train: TrainSettings,
+    /// How it is carried out.
+    pub upkeep: Upkeep,
 }
 
 /// How to reach an S3 server, where the environment's `AWS_*` do not say it.
@@ -135,6 +137,7 @@ impl Default for Settings {
             cache: Cache::default(),
             spec: FeatureSpec::default(),
             train: TrainSettings { threads: cores, ..TrainSettings::default() },
+            upkeep: Upkeep::default(),
         }
     }
 }
@@ -143,7 +146,7 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 45] = [
+const HELP: [(&str, &str); 51] = [
     ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     (
@@ -193,11 +196,20 @@ const HELP: [(&str, &str); 45] = [
     ("train.batch_size", "Recordings of one step"),
     ("train.learning_rate", "Step size of AdamW"),
     ("train.schedule", "How the step size goes on: constant or cosine"),
+    ("train.ema", "Decay of a running mean of the weights, which is kept then: 0 for none"),
     ("train.weight_decay", "Weight decay of AdamW"),
     ("train.seed", "Fixes initial weights, order and crops"),
     ("train.validation_share", "Share of the speakers that stop the training"),
     ("train.test_share", "Share of the speakers that measure the model"),
+    ("train.device", "Where it computes: auto (a GPU if there is one), cpu or cuda"),
     ("train.threads", "Threads of a training step [default: the number of cores]"),
+    ("upkeep.checkpoint_s", "Seconds between two checkpoints of a training"),
+    ("upkeep.checkpoints", "Checkpoints of a training that are kept, the newest"),
+    ("upkeep.loader_threads", "Threads that read samples for a training"),
+    (
+        "upkeep.resident_mib",
+        "Spectrograms of a training split that are kept in memory, at most, in MiB; 0: read anew for each epoch",
+    ),
 ];
 
 /// A value and where it came from.
@@ -220,9 +232,10 @@ pub struct Resolved {
     leaves: BTreeMap<&'static str, Value>,
 }
 
-/// The flag of a setting: its key without `spec.` or `train.`, in kebab case.
+/// The flag of a setting: its key without `spec.`, `train.` or `upkeep.`, in kebab case.
 fn flag(key: &str) -> String {
-    let bare = key.strip_prefix("train.").or_else(|| key.strip_prefix("spec.")).unwrap_or(key);
+    let bare = ["train.", "spec.", "upkeep."].iter().find_map(|part| key.strip_prefix(part));
+    let bare = bare.unwrap_or(key);
     bare.replace(['.', '_'], "-")
 }
 
@@ -411,6 +424,8 @@ impl Settings {
             ("spec.limits.duration_s", self.spec.limits.duration_s),
             ("spec.limits.channels", self.spec.limits.channels),
             ("spec.limits.extract_s", self.spec.limits.extract_s),
+            ("upkeep.checkpoints", self.upkeep.checkpoints as u64),
+            ("upkeep.loader_threads", self.upkeep.loader_threads as u64),
         ] {
             if value == 0 {
                 bail!("setting {key} must be at least 1");

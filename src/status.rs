@@ -119,6 +119,7 @@ struct Looked {
     dead: u32,
     workers: Vec<Worker>,
     coordinators: Vec<String>,
+    trainers: Vec<Trainer>,
     /// Why data sets do not go on.
     troubles: BTreeMap<String, String>,
 }
@@ -131,6 +132,13 @@ struct Worker {
     recordings: u64,
     rejects: u64,
     audio_s: f64,
+}
+
+#[derive(Serialize)]
+struct Trainer {
+    process: String,
+    /// What it is at.
+    run: Option<String>,
 }
 
 impl House {
@@ -154,6 +162,8 @@ impl House {
         let Depth { ready, .. } = self.tasks.depth().await?;
         let (workers, others): (Vec<Beat>, Vec<Beat>) =
             self.company.now().into_iter().partition(|beat| beat.role == "feature-worker");
+        let (coordinators, trainers): (Vec<Beat>, Vec<Beat>) =
+            others.into_iter().partition(|beat| beat.role == "coordinator");
         let mut workers: Vec<_> = workers
             .into_iter()
             .map(|beat| Worker {
@@ -166,10 +176,14 @@ impl House {
             })
             .collect();
         workers.sort_by(|a, b| a.process.cmp(&b.process));
-        let troubles = others.iter().flat_map(|beat| beat.troubles.clone()).collect();
-        let coordinators = others.into_iter().map(|beat| beat.process).collect();
+        let troubles = coordinators.iter().flat_map(|beat| beat.troubles.clone()).collect();
+        let coordinators = coordinators.into_iter().map(|beat| beat.process).collect();
+        let trainers = trainers
+            .into_iter()
+            .map(|beat| Trainer { process: beat.process, run: beat.shards.into_iter().next() });
+        let trainers = trainers.collect();
         let dead = self.tasks.dead_letters().count().await?;
-        Ok(Looked { ready, dead, workers, coordinators, troubles })
+        Ok(Looked { ready, dead, workers, coordinators, trainers, troubles })
     }
 }
 
@@ -182,6 +196,11 @@ impl Looked {
             self.coordinators.len(),
             self.workers.len()
         );
+        for trainer in &self.trainers {
+            let run =
+                trainer.run.as_deref().map_or("idle".to_owned(), |run| format!("at run {run}"));
+            text += &format!("  {}: {run}\n", trainer.process);
+        }
         for (dataset, why) in &self.troubles {
             text += &format!("  {dataset} does not go on: {why}\n");
         }

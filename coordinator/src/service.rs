@@ -23,10 +23,14 @@ use crate::company::{BEAT_EVERY, Company};
 use crate::dispatch::{Missing, publish};
 use crate::plan::Planner;
 use crate::register::{Register, datasets};
+use crate::trainings::Trainings;
 use crate::{Result, seal, submit};
 
 /// Between two looks for work, unless a submission says that there is some.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two looks for trainings that were lost.
+const TRAININGS_EVERY: Duration = Duration::from_secs(30);
 
 /// Between a claim and the planning: long enough to hear who else claims.
 const CLAIM: Duration = Duration::from_millis(1500);
@@ -93,6 +97,8 @@ impl Coordinator {
             troubles: Mutex::default(),
         });
         info!(process = house.process, "coordinator ready");
+        let trainings = house.tend_trainings(self.amqp.queue("trainings").await?);
+        let mut trainings = std::pin::pin!(trainings);
         let (mut jobs, mut busy) = (JoinSet::new(), HashSet::new());
         let mut beat = tokio::time::interval(BEAT_EVERY);
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -115,6 +121,7 @@ impl Coordinator {
                     continue;
                 }
                 () = house.company.news() => {}
+                () = &mut trainings => continue,
                 _ = look.tick() => {}
             }
             match datasets(&*house.store).await {
@@ -156,6 +163,17 @@ impl House {
             dataset: claim.unwrap_or_default(),
             troubles: lock(&self.troubles).clone().into_iter().collect(),
             ..Beat::default()
+        }
+    }
+
+    /// Sees to it that no training is forgotten, for ever.
+    async fn tend_trainings(&self, queue: AmqpQueue) {
+        let mut trainings = Trainings::default();
+        loop {
+            tokio::time::sleep(TRAININGS_EVERY).await;
+            if let Err(error) = trainings.tend(&*self.store, &queue, &self.company).await {
+                warn!(%error, "no look at the trainings");
+            }
         }
     }
 

@@ -24,4 +24,4 @@ pub use kind::Kind;
 pub use mel::{Mel, MelStorage, MelView, N_MELS};
 pub use sealed::{SealedManifest, SealedShard};
 pub use spec::{Embedding, FeatureSpec, Limits, MelReference, Mono, SpecId};
-pub use wire::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task};
+pub use wire::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task, Training};

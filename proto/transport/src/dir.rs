@@ -157,6 +157,13 @@ impl Store for Dir {
         })
         .await
     }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        match self.blocking("delete", key, |path, _| fs::remove_file(path)).await {
+            Err(Error::NotFound(_)) => Ok(()),
+            deleted => deleted,
+        }
+    }
 }
 
 /// Creates `folder` and what is missing above it, each durable before it is used.

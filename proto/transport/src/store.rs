@@ -1,4 +1,4 @@
-//! The Store: objects that are created once and never changed.
+//! The Store: objects that are created once, never changed, and seldom deleted.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -62,6 +62,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Creates an object, durably and whole, unless it is there already. Of several
     /// concurrent calls exactly one gets [`Put::Created`].
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Put>;
+
+    /// Deletes an object for ever; one that is not there is no error. Only for what nothing
+    /// refers to any more.
+    async fn delete(&self, key: &str) -> Result<()>;
 }
 
 /// What is built from a store's few calls.

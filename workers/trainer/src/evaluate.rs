@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use voxage_contract::training::{Cell, Evaluation, SplitEvaluation, TrainSettings};
+use voxage_contract::training::{Cell, Evaluation, SplitEvaluation};
 use voxage_contract::{Gender, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass};
 
@@ -21,8 +21,9 @@ pub fn evaluate(
     dataset: &Dataset,
     network: &Network,
     mean_age: f64,
+    loader_threads: usize,
 ) -> Result<(Evaluation, String)> {
-    let predicted = predicted(dataset, network, Split::Test)?;
+    let predicted = predicted(dataset, network, Split::Test, loader_threads)?;
     let pairs: Vec<_> = predicted.iter().map(Predicted::pair).collect();
     let evaluation = SplitEvaluation {
         all: scores(&pairs),
@@ -58,11 +59,12 @@ pub(crate) fn predicted(
     dataset: &Dataset,
     network: &Network,
     split: Split,
+    loader_threads: usize,
 ) -> Result<Vec<Predicted>> {
     let pass = Pass { split, order: Order::Stored, columns: Columns::All, start: 0 };
     let inputs = Arc::clone(&network.inputs);
-    let TrainSettings { batch_size, threads, .. } = network.settings;
-    let batches = dataset.batches(pass, batch_size, threads, move |_, samples| {
+    let batch_size = network.settings.batch_size;
+    let batches = dataset.batches(pass, batch_size, loader_threads, move |_, samples| {
         let mut batch = inputs.batch(samples.len());
         let mut about = Vec::with_capacity(samples.len());
         for sample in samples {

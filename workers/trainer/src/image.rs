@@ -2,7 +2,7 @@
 
 use voxage_contract::training::Image;
 use voxage_contract::{MelView, N_MELS};
-use voxage_dataset::{Norm, Rng, window};
+use voxage_dataset::{Rng, window};
 
 use crate::scaler::Scaler;
 
@@ -22,21 +22,27 @@ pub fn fill(
     crop: Option<&mut Rng>,
     scaler: &Scaler,
 ) {
-    let norm = Norm::between(scaler.mel_min_db, scaler.mel_max_db);
-    let spare = mel.n_frames.saturating_sub(SIDE);
-    let start = match (how, crop) {
-        (Image::Resize, _) => {
+    let norm = scaler.norm();
+    match window_start(mel.n_frames, how, crop) {
+        Some(start) => window(mel, start, norm, norm.of(scaler.mel_min_db), image),
+        None => {
             let cells = resized(mel, scaler.mel_min_db);
             for (out, db) in image.iter_mut().zip(cells) {
                 *out = norm.of(db);
             }
-            return;
         }
-        (Image::First, _) => 0,
-        (Image::RandomCrop, Some(rng)) => rng.below(spare + 1),
-        (Image::RandomCrop, None) => spare / 2,
-    };
-    window(mel, start, norm, norm.of(scaler.mel_min_db), image);
+    }
+}
+
+/// The first frame of the window that an image is; none if it is made of all frames.
+pub fn window_start(n_frames: usize, how: Image, crop: Option<&mut Rng>) -> Option<usize> {
+    let spare = n_frames.saturating_sub(SIDE);
+    match (how, crop) {
+        (Image::Resize, _) => None,
+        (Image::First, _) => Some(0),
+        (Image::RandomCrop, Some(rng)) => Some(rng.below(spare + 1)),
+        (Image::RandomCrop, None) => Some(spare / 2),
+    }
 }
 
 /// All frames brought to 128: averaged where there are more, interpolated where fewer.

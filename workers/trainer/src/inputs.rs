@@ -1,6 +1,6 @@
 //! Recordings into the tensors of a batch.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use voxage_contract::training::Image;
 use voxage_contract::{Features, Gender, MelView, Recording};
 use voxage_dataset::{Pool, Pooled, Rng, Sample};
@@ -42,16 +42,28 @@ pub struct Inputs {
     pub scaler: Scaler,
     /// How an image is made of a spectrogram.
     pub image: Image,
+    /// Where the network is.
+    pub device: Device,
     /// Images that were used before.
     pub pool: Pool,
 }
 
-/// The inputs of some recordings.
+/// The inputs of some recordings, on the host.
 #[derive(Debug)]
 pub struct Batch {
+    /// As the network takes them, row-major `[n, 128 frames, 128 bands]`.
     images: Pooled,
     tables: Vec<f32>,
     len: usize,
+}
+
+/// The inputs of some recordings, where the network is.
+#[derive(Debug)]
+pub struct Tensors {
+    /// `[n, 1, 128, 128]`.
+    pub images: Tensor,
+    /// `[n, inputs]`.
+    pub tables: Tensor,
 }
 
 impl Inputs {
@@ -80,11 +92,13 @@ impl Batch {
         self.len == 0
     }
 
-    /// Images `[n, 1, 128, 128]` and tables `[n, inputs]`.
-    pub fn tensors(&self) -> (Tensor, Tensor) {
+    /// Its inputs on a device.
+    #[must_use]
+    pub fn tensors(&self, device: Device) -> Tensors {
         let (n, side) = (self.len as i64, SIDE as i64);
         let images = Tensor::from_slice(&self.images[..self.len * SIDE * SIDE]);
-        let tables = Tensor::from_slice(&self.tables);
-        (images.view([n, 1, side, side]), tables.view([n, -1]))
+        let tables = Tensor::from_slice(&self.tables).view([n, -1]);
+        let images = images.view([n, 1, side, side]);
+        Tensors { images: images.to_device(device), tables: tables.to_device(device) }
     }
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use voxage_contract::training::Scaling;
 use voxage_contract::{FeatureSpec, Gender};
-use voxage_dataset::Rng;
+use voxage_dataset::{Norm, Rng};
 
 use crate::inputs::Example;
 
@@ -79,6 +79,12 @@ impl Input {
 }
 
 impl Scaler {
+    /// From dB to what a network takes.
+    #[must_use]
+    pub fn norm(&self) -> Norm {
+        Norm::between(self.mel_min_db, self.mel_max_db)
+    }
+
     /// The scaled table of a recording.
     pub fn table(&self, example: &Example<'_>) -> impl Iterator<Item = f32> {
         self.inputs.iter().zip(raw(example)).map(|(input, value)| input.scale(value))

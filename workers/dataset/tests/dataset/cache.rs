@@ -38,6 +38,9 @@ impl Store for Counted {
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Put> {
         self.0.put_new(key, bytes).await
     }
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.0.delete(key).await
+    }
 }
 
 /// A house, the shards read from its store, and a folder for a cache.
