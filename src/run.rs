@@ -98,6 +98,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         access: settings.access(),
         upkeep: settings.upkeep.clone(),
         patient: true,
+        fold: None,
         manifest: key.clone(),
         model,
         settings: settings.train.clone(),

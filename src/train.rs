@@ -59,6 +59,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         access: settings.access(),
         upkeep: settings.upkeep.clone(),
         patient: true,
+        fold: None,
         manifest: newest(&*store, settings).await?,
         model: settings.model.parse()?,
         settings: settings.train.clone(),

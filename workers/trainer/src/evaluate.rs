@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use voxage_contract::scores::{baseline, scores};
 use voxage_contract::training::{Cell, Evaluation, SplitEvaluation};
 use voxage_contract::{Gender, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
@@ -11,7 +12,9 @@ use crate::Result;
 use crate::conformal::Conformal;
 use crate::estimator::{Estimate, Estimates};
 use crate::inputs::Example;
-use crate::metrics::{baseline, scores};
+
+/// Seconds of a frame of the spectrogram.
+const FRAME_S: f64 = 512.0 / 22_050.0;
 
 /// Recordings that are predicted at a time.
 const BATCH: usize = 32;
@@ -47,6 +50,7 @@ pub(crate) struct Predicted {
     pub speaker: String,
     pub gender: Gender,
     pub age: f64,
+    pub duration_s: f64,
     pub estimate: Estimate,
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn predicted(
                 speaker: sample.speaker().to_owned(),
                 gender: sample.gender(),
                 age: sample.age_years().unwrap_or_default(),
+                duration_s: sample.mel().n_frames as f64 * FRAME_S,
                 estimate: Estimate { age: f64::NAN, spread: f64::NAN },
             }
         };
@@ -134,13 +139,17 @@ fn table(predicted: &[Predicted], conformal: Option<&Conformal>) -> String {
             text.to_owned()
         }
     };
-    let mut csv = "id,age,predicted,low,high,gender,speaker\n".to_owned();
-    for Predicted { id, speaker, gender, age, estimate } in predicted {
+    let mut csv = "id,age,predicted,low,high,spread,gender,speaker,duration_s\n".to_owned();
+    for Predicted { id, speaker, gender, age, duration_s, estimate } in predicted {
         let (id, speaker) = (quote(id), quote(speaker));
         let gender = gender.text().unwrap_or_default();
         let interval = conformal.map(|conformal| conformal.interval(*estimate));
         let interval = interval.map_or(",".into(), |[low, high]| format!("{low:.4},{high:.4}"));
-        let _ = writeln!(csv, "{id},{age},{:.4},{interval},{gender},{speaker}", estimate.age);
+        let Estimate { age: guess, spread } = estimate;
+        let _ = writeln!(
+            csv,
+            "{id},{age},{guess:.4},{interval},{spread:.4},{gender},{speaker},{duration_s:.2}"
+        );
     }
     csv
 }

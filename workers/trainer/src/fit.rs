@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use voxage_contract::scores::scores;
 use voxage_contract::training::{Event, Metric, TrainSettings, Upkeep};
 use voxage_contract::{MelStorage, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
@@ -13,7 +14,6 @@ use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
 use crate::evaluate::{Predicted, predicted};
 use crate::feed::Feed;
 use crate::inputs::Example;
-use crate::metrics::scores;
 use crate::run::Run;
 use crate::scaler::{Fitting, Scaler};
 use crate::session::{Means, Position, Session, Training};

@@ -16,7 +16,6 @@ pub mod gp;
 pub mod image;
 pub mod inputs;
 pub mod malloc;
-pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod network;

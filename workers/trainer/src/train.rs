@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use voxage_contract::scores::scores;
 use voxage_contract::training::{
-    Access, Architecture, EvaluateRequest, Evaluated, Evaluation, Event, TrainRequest,
+    Access, Architecture, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest,
     TrainSettings, Trained,
 };
 use voxage_contract::{Split, keys, spec::EXTRACTOR_VERSION};
@@ -18,7 +19,6 @@ use crate::estimator::{Estimates, Estimator};
 use crate::evaluate::{Predicted, evaluate, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
-use crate::metrics::scores;
 use crate::models::{Card, Models};
 use crate::run::Run;
 use crate::scaler::Scaler;
@@ -105,7 +105,7 @@ fn carry_out(
     settings.check().map_err(Error::Setting)?;
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
-    let dataset = open(store, runtime, place, &request.manifest, settings)?;
+    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold)?;
     let fitted = if settings.architecture == Architecture::Gp {
         say(Event::Note {
             message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
@@ -170,7 +170,10 @@ fn conclude(
         evaluation: evaluation.clone(),
         epochs: position.epochs,
     };
-    let model = Models { store: &**store, runtime }.save(&request.model, &card, &estimator)?;
+    let model = match request.fold {
+        None => Models { store: &**store, runtime }.save(&request.model, &card, &estimator)?,
+        Some(_) => String::new(),
+    };
     let trained = Trained {
         run: run.clone(),
         model,
@@ -218,7 +221,7 @@ pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Eva
     let (card, estimator) = models.load(&model)?;
     let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
     let place = (&*request.root, &request.access);
-    let dataset = open(&store, runtime, place, &manifest, &card.settings)?;
+    let dataset = open(&store, runtime, place, &manifest, &card.settings, None)?;
     let found = &dataset.manifest().spec_id;
     if *found != card.spec_id {
         let (trained, found) = (card.spec_id.to_string(), found.to_string());
@@ -238,8 +241,10 @@ fn open(
     (root, access): (&str, &Access),
     manifest: &str,
     settings: &TrainSettings,
+    fold: Option<Fold>,
 ) -> Result<Dataset> {
-    let rule = SplitRule { validation: settings.validation_share, test: settings.test_share };
+    let (validation, test) = (settings.validation_share, settings.test_share);
+    let rule = SplitRule { validation, test, fold };
     let cache = store::cache(root, access)?;
     Ok(Dataset::open(Arc::clone(store), runtime, manifest, rule, cache)?)
 }
