@@ -183,7 +183,10 @@ const HELP: [(&str, &str); 54] = [
     ("spec.limits.duration_s", "Longest recording that is not rejected, in seconds"),
     ("spec.limits.channels", "Most channels of a file that is not rejected"),
     ("spec.limits.extract_s", "Longest time to extract a recording in, in seconds"),
-    ("train.architecture", "What learns: gp (a Gaussian process) or seed-cnn-mlp (a network)"),
+    (
+        "train.architecture",
+        "What learns: gp (a Gaussian process), ridge, or the network seed-cnn-mlp",
+    ),
     ("train.channels", "Channels of its convolutions, separated by commas; each halves the image"),
     ("train.image_units", "Units that the flattened image is brought down to"),
     ("train.table_units", "Units of the layers over the table, separated by commas"),

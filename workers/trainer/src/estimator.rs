@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tch::Device;
-use voxage_contract::training::Architecture;
 
 use crate::gp::{AgeProcess, Columns, Row};
 use crate::inputs::{Batch, Example, Inputs};
@@ -154,7 +153,7 @@ impl Estimator {
     /// # Errors
     /// If they are damaged, or do not fit.
     pub fn load(card: &Card, key: &str, bytes: &[u8]) -> Result<Self> {
-        if card.settings.architecture == Architecture::Gp {
+        if card.settings.architecture.is_process() {
             return Ok(Self::Process(AgeProcess::load(key, bytes)?));
         }
         let scaler = card.scaler.clone();

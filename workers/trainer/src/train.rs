@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use voxage_contract::scores::scores;
 use voxage_contract::training::{
-    Access, Architecture, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest,
-    TrainSettings, Trained,
+    Access, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest, TrainSettings,
+    Trained,
 };
 use voxage_contract::{Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
@@ -106,7 +106,7 @@ fn carry_out(
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
     let dataset = open(store, runtime, place, &request.manifest, settings, request.fold)?;
-    let fitted = if settings.architecture == Architecture::Gp {
+    let fitted = if settings.architecture.is_process() {
         say(Event::Note {
             message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
         });
@@ -126,7 +126,7 @@ fn carry_out(
         if !fit::fit(&mut session, &mut bench)? {
             return Ok(End::Interrupted { run: id, step: session.position.step });
         }
-        Fitted::network(session)
+        Fitted::network(&dataset, session, upkeep.loader_threads)?
     };
     run.finish_writing()?;
     Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
@@ -142,8 +142,7 @@ fn conclude(
 ) -> Result<Trained> {
     let run = request.run_id();
     let (settings, threads) = (&request.settings, request.upkeep.loader_threads);
-    let Fitted { estimator, training, position, scaler } = fitted;
-    let held_out = predicted(dataset, &estimator, Split::Validation, threads)?;
+    let Fitted { estimator, held_out, training, position, scaler } = fitted;
     let seen: Vec<_> = held_out.iter().map(|one| (one.estimate, one.age)).collect();
     let conformal = Conformal::fit(settings.coverage, &seen);
     let measured = (dataset, &estimator as &dyn Estimates, conformal.as_ref(), threads);
@@ -190,23 +189,38 @@ fn conclude(
 /// What a fit came to.
 struct Fitted {
     estimator: Estimator,
+    /// The validation split, by an estimator that had not seen it.
+    held_out: Vec<Predicted>,
     training: Training,
     position: Position,
     scaler: Option<Scaler>,
 }
 
 impl Fitted {
-    fn network(session: Session) -> Self {
+    fn network(dataset: &Dataset, session: Session, threads: usize) -> Result<Self> {
         let (training, position) = (session.training, session.position.clone());
         let network = session.into_best();
+        let held_out = predicted(dataset, &network, Split::Validation, threads)?;
         let scaler = Some(network.inputs.scaler.clone());
-        Self { estimator: Estimator::Network(Box::new(network)), training, position, scaler }
+        let estimator = Estimator::Network(Box::new(network));
+        Ok(Self { estimator, held_out, training, position, scaler })
     }
 
+    /// A process is not stopped by the validation split: once calibrated on it, it learns
+    /// from it too.
     fn process(dataset: &Dataset, settings: &TrainSettings, threads: usize) -> Result<Self> {
-        let (process, training) = AgeProcess::fit(dataset, settings, threads)?;
+        let fit = |splits: &[Split], parameters| {
+            AgeProcess::fit(dataset, settings, splits, parameters, threads)
+        };
+        let (mut process, mut training) = fit(&[Split::Train], None)?;
+        let held_out = predicted(dataset, &process, Split::Validation, threads)?;
+        if !held_out.is_empty() {
+            let both = [Split::Train, Split::Validation];
+            (process, training) = fit(&both, Some(process.parameters()))?;
+        }
         let (position, scaler) = (Position::default(), None);
-        Ok(Self { estimator: Estimator::Process(process), training, position, scaler })
+        let estimator = Estimator::Process(process);
+        Ok(Self { estimator, held_out, training, position, scaler })
     }
 }
 

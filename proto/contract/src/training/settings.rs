@@ -94,17 +94,27 @@ pub enum Architecture {
     /// A Gaussian process over statistics of the spectrogram, the table and the embedding.
     #[serde(rename = "gp")]
     Gp,
+    /// The same with nothing but straight lines, over the table and the embedding alone.
+    #[serde(rename = "ridge")]
+    Ridge,
     /// The original report's: convolutions over the image, an MLP over the table, joined.
     #[serde(rename = "seed-cnn-mlp")]
     SeedCnnMlp,
 }
 
 impl Architecture {
+    /// Whether it is a Gaussian process, not a network.
+    #[must_use]
+    pub fn is_process(self) -> bool {
+        matches!(self, Self::Gp | Self::Ridge)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Gp => "gp",
+            Self::Ridge => "ridge",
             Self::SeedCnnMlp => "seed-cnn-mlp",
         }
     }

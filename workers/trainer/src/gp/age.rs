@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use voxage_contract::Split;
-use voxage_contract::training::{Target, TrainSettings};
+use voxage_contract::training::{Architecture, Target, TrainSettings};
 use voxage_dataset::{Columns as All, Dataset, Order, Pass, Rng, Samples};
 
 use super::columns::{Columns, Row};
@@ -42,25 +42,29 @@ struct Text {
 }
 
 impl AgeProcess {
-    /// Fits a process to the training split; of more rows than the settings' points, to some
-    /// of them first. Gives also what it was fitted to.
+    /// Fits a process to some splits; of more rows than the settings' points, to some of them
+    /// first. Without `parameters`, it finds the likeliest. Gives also what it was fitted to.
     ///
     /// # Errors
     /// If there is nothing to learn from, or reading fails.
     pub fn fit(
         dataset: &Dataset,
         settings: &TrainSettings,
+        splits: &[Split],
+        parameters: Option<Vec<f64>>,
         threads: usize,
     ) -> Result<(Self, Training)> {
-        let (n, points, target) = (dataset.len(Split::Train), settings.points, settings.target);
+        let n: u64 = splits.iter().map(|split| dataset.len(*split)).sum();
         if n == 0 {
             return Err(Error::NothingToLearn(dataset.manifest().dataset.to_string()));
         }
-        let mut columns = Columns::of(&dataset.manifest().spec);
+        let (points, target) = (settings.points, settings.target);
+        let linear = settings.architecture == Architecture::Ridge;
+        let mut columns = Columns::of(&dataset.manifest().spec, linear);
         let chosen = choose(n, points, settings.seed);
         let wanted = move |position| chosen.as_ref().is_none_or(|set| set.contains(&position));
         let mut gathered = Vec::new();
-        for rows in read(dataset, &Arc::new(columns.clone()), threads, wanted) {
+        for rows in read(dataset, splits, &Arc::new(columns.clone()), threads, wanted) {
             gathered.extend(rows?);
         }
         let (rows, ages): (Vec<Row>, Vec<f64>) = gathered.into_iter().unzip();
@@ -73,16 +77,22 @@ impl AgeProcess {
         let mut means = Means::default();
         let process = if n <= points as u64 {
             ages.iter().for_each(|age| means.add(*age));
-            Process::fit(&groups, &whole, None)?
+            Process::fit(&groups, &whole, parameters, None)?
         } else {
-            let mut all = read(dataset, &columns, threads, |_| true).map(|rows| {
+            let mut all = read(dataset, splits, &columns, threads, |_| true).map(|rows| {
                 let (rows, ages): (Vec<Row>, Vec<f64>) = rows?.into_iter().unzip();
                 ages.iter().for_each(|age| means.add(*age));
                 Ok(rows_of(&columns, target, &rows, &ages))
             });
-            Process::fit(&groups, &whole, Some(&mut all))?
+            Process::fit(&groups, &whole, parameters, Some(&mut all))?
         };
         Ok((Self { columns, target, process }, means.finish()))
+    }
+
+    /// What [`fit`](Self::fit) found to be the likeliest.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<f64> {
+        self.process.parameters.clone()
     }
 
     /// Age and standard deviation of each of some rows, in years.
@@ -159,23 +169,31 @@ fn choose(n: u64, points: usize, seed: u64) -> Option<HashSet<u64>> {
     })
 }
 
-/// The training rows that `wanted` says yes to, with their ages, some at a time.
+/// The rows of some splits that `wanted` says yes to by their position, with their ages, some
+/// at a time.
 fn read(
     dataset: &Dataset,
+    splits: &[Split],
     columns: &Arc<Columns>,
     threads: usize,
-    wanted: impl Fn(u64) -> bool + Send + Sync + 'static,
+    wanted: impl Fn(u64) -> bool + Clone + Send + Sync + 'static,
 ) -> impl Iterator<Item = Result<Vec<(Row, f64)>>> {
-    let columns = Arc::clone(columns);
-    let assemble = move |first: u64, samples: &mut Samples<'_>| {
-        let wanted = (first..).zip(samples).filter(|(position, _)| wanted(*position));
-        let row = |(_, sample)| {
-            (columns.row(&Example::from(&sample)), sample.age_years().unwrap_or_default())
+    let mut before = 0;
+    let each = splits.iter().map(move |&split| {
+        let (columns, wanted, first_of_split) = (Arc::clone(columns), wanted.clone(), before);
+        before += dataset.len(split);
+        let assemble = move |first: u64, samples: &mut Samples<'_>| {
+            let positions = first_of_split + first..;
+            let wanted = positions.zip(samples).filter(|(position, _)| wanted(*position));
+            let row = |(_, sample)| {
+                (columns.row(&Example::from(&sample)), sample.age_years().unwrap_or_default())
+            };
+            wanted.map(row).collect::<Vec<_>>()
         };
-        wanted.map(row).collect::<Vec<_>>()
-    };
-    let pass = Pass { split: Split::Train, order: Order::Stored, columns: All::All, start: 0 };
-    dataset.batches(pass, BATCH, threads, assemble).map(|rows| Ok(rows?))
+        let pass = Pass { split, order: Order::Stored, columns: All::All, start: 0 };
+        dataset.batches(pass, BATCH, threads, assemble).map(|rows| Ok(rows?))
+    });
+    each.flatten()
 }
 
 fn rows_of(columns: &Columns, target: Target, rows: &[Row], ages: &[f64]) -> Rows {

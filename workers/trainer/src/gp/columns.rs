@@ -34,6 +34,8 @@ const LOGARITHMIC: [(&str, f64); 16] = [
 /// Which numbers there are, and what stands for those that are missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
+    /// Whether all that is looked at is the table and the embedding, along straight lines.
+    linear: bool,
     /// Numbers of the embedding; 0 if the spec has none.
     embedding: usize,
     /// The spec's columns.
@@ -46,22 +48,25 @@ pub struct Columns {
 pub type Row = Vec<f64>;
 
 impl Columns {
-    /// The columns of a spec.
+    /// The columns of a spec; only those of the table and the embedding, along straight
+    /// lines, if it is to be `linear`.
     #[must_use]
-    pub fn of(spec: &FeatureSpec) -> Self {
+    pub fn of(spec: &FeatureSpec, linear: bool) -> Self {
         let embedding = spec.embedding.units();
         let table = spec.columns().map(|column| column.name.to_owned()).collect();
-        Self { embedding, table, usual: Vec::new() }
+        Self { linear, embedding, table, usual: Vec::new() }
     }
 
     /// The groups, with the number of columns of each.
     #[must_use]
     pub fn groups(&self) -> Vec<(&'static str, Shape, usize)> {
+        let shape = if self.linear { Shape::Linear } else { Shape::Smooth };
+        let of_spectrogram = |width| if self.linear { 0 } else { width };
         let all = [
-            ("embedding", Shape::Smooth, self.embedding),
-            ("dynamics", Shape::Smooth, DYNAMICS),
-            ("timbre", Shape::Smooth, TIMBRE),
-            ("table", Shape::Smooth, self.table.len()),
+            ("embedding", shape, self.embedding),
+            ("dynamics", shape, of_spectrogram(DYNAMICS)),
+            ("timbre", shape, of_spectrogram(TIMBRE)),
+            ("table", shape, self.table.len()),
             ("gender", Shape::Linear, 1),
         ];
         all.into_iter().filter(|(_, _, width)| *width > 0).collect()
@@ -75,9 +80,11 @@ impl Columns {
             Some(embedding) => row.extend(embedding.iter().map(|x| f64::from(*x))),
             None => row.resize(self.embedding, f64::NAN),
         }
-        let statistics = Statistics::of(example.mel);
-        row.extend(statistics.dynamics);
-        row.extend(statistics.timbre);
+        if !self.linear {
+            let statistics = Statistics::of(example.mel);
+            row.extend(statistics.dynamics);
+            row.extend(statistics.timbre);
+        }
         row.extend(self.table.iter().zip(&example.tabular).map(|(name, value)| {
             let value = value.unwrap_or(f64::NAN);
             match LOGARITHMIC.iter().find(|(logarithmic, _)| logarithmic == name) {
@@ -103,10 +110,14 @@ impl Columns {
             there.get(there.len() / 2).copied().unwrap_or(0.0)
         };
         self.usual = (0..width).map(median).collect();
-        let before = self.embedding + DYNAMICS + TIMBRE;
+        let before = self.before_table();
         if let Some(pause) = self.table.iter().position(|name| name == "pause_mean") {
             self.usual[before + pause] = 1f64.ln();
         }
+    }
+
+    fn before_table(&self) -> usize {
+        self.embedding + if self.linear { 0 } else { DYNAMICS + TIMBRE }
     }
 
     /// The names of what a row lacks.
@@ -116,7 +127,7 @@ impl Columns {
         let embedding = (self.embedding > 0 && missing(0)).then_some("embedding");
         let names = embedding.into_iter();
         let table = self.table.iter().map(String::as_str).chain(["gender"]);
-        let table = (self.embedding + DYNAMICS + TIMBRE..).zip(table);
+        let table = (self.before_table()..).zip(table);
         let table = table.filter(|(column, _)| missing(*column)).map(|(_, name)| name);
         names.chain(table).map(str::to_owned).collect()
     }

@@ -55,14 +55,15 @@ pub struct Rows {
 }
 
 impl Process {
-    /// Fits a process whose points are `points`; `others`, if there are rows beside them,
-    /// gives all rows, some at a time.
+    /// Fits a process whose points are `points`, with the likeliest parameters unless some
+    /// are given; `others`, if there are rows beside them, gives all rows, some at a time.
     ///
     /// # Errors
     /// If reading the others fails, or the rows are too few to say anything.
     pub fn fit(
         groups: &[(&str, Shape)],
         points: &Rows,
+        parameters: Option<Vec<f64>>,
         others: Option<&mut dyn Iterator<Item = Result<Rows>>>,
     ) -> Result<Self> {
         let fit = |((name, shape), rows): (&(&str, Shape), &Tensor)| Group::fit(name, *shape, rows);
@@ -74,7 +75,7 @@ impl Process {
         let targets = (&points.targets - mean) / deviation;
         let between: Vec<_> =
             groups.iter().zip(&scaled).map(|(group, rows)| group.between(rows, rows)).collect();
-        let parameters = likeliest(&groups, &between, &targets);
+        let parameters = parameters.unwrap_or_else(|| likeliest(&groups, &between, &targets));
         let mut process = Self {
             groups,
             parameters,
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_curve_is_found_with_the_size_of_its_noise() {
-        let process = Process::fit(&GROUPS, &rows(300, 1), None).unwrap();
+        let process = Process::fit(&GROUPS, &rows(300, 1), None, None).unwrap();
         let (error, standard) = errors(&process, &rows(300, 2));
         assert!((0.4..0.65).contains(&error), "{error}");
         assert!((0.8..1.2).contains(&standard), "{standard}");
@@ -297,9 +298,9 @@ mod tests {
             targets: all.targets.narrow(0, start, n),
         };
         let points = cut(0, 60);
-        let alone = Process::fit(&GROUPS, &points, None).unwrap();
+        let alone = Process::fit(&GROUPS, &points, None, None).unwrap();
         let mut chunks = (0..30).map(|i| Ok(cut(i * 100, 100)));
-        let projected = Process::fit(&GROUPS, &points, Some(&mut chunks)).unwrap();
+        let projected = Process::fit(&GROUPS, &points, None, Some(&mut chunks)).unwrap();
         let held_out = rows(500, 5);
         let ((few, _), (many, standard)) =
             (errors(&alone, &held_out), errors(&projected, &held_out));
