@@ -12,9 +12,12 @@
 mod au;
 mod codec;
 mod cut;
+mod ima;
 mod inspect;
+mod mp3;
 mod ogg;
 mod opus;
+mod own;
 mod pcm;
 mod reject;
 mod source;

@@ -12,7 +12,7 @@ use voxage_contract::Gender;
 use super::*;
 use crate::synth::{Speaker, wav_bytes};
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(name);
     std::fs::read(path).unwrap()
 }
