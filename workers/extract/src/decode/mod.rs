@@ -15,6 +15,7 @@ mod cut;
 mod ima;
 mod inspect;
 mod mp3;
+mod mp4;
 mod ogg;
 mod opus;
 mod own;

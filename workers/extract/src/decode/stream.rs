@@ -5,6 +5,7 @@
 //! It does not know formats: symphonia, [`super::wav`] and [`super::au`] do; broken pages of
 //! an Ogg file do not reach it, nor sizes beyond the end of one that was cut short.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +24,7 @@ use voxage_contract::{AudioInfo, Reject, Warning};
 
 use super::codec::{check_channels, copy_planes, decoder, unsupported};
 use super::inspect::{Odd, clean};
+use super::mp4::Edit;
 use super::ogg::Pages;
 use super::opus::pre_skip_frames;
 use super::pcm::{HeaderError, Pcm};
@@ -32,7 +34,7 @@ use super::reject::{
 };
 use super::source::Source;
 use super::splice::{Part, Spliced};
-use super::{au, cut, ogg, wav};
+use super::{au, cut, mp4, ogg, wav, webm};
 
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -52,6 +54,10 @@ pub(super) struct Stream {
     packets: Packets,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
+    /// Frames at the start that are not of the recording; of MP3 `mp3_delay` tells.
+    start: usize,
+    /// How much at the end is not of the recording.
+    padding_ns: u64,
     /// For MP3 the frames at the start that its encoder put there, if its tag says so.
     mp3_delay: Option<usize>,
     /// All frames that its encoder counted, those around the recording too.
@@ -116,7 +122,7 @@ impl Stream {
         }
         if let Some(remains) = cut::remains(&mut source, &start).map_err(header)? {
             let cut = remains.lacks_sound;
-            let stream = Self::open_other(Spliced::new(source, remains.parts()))?;
+            let stream = Self::open_marked(Spliced::new(source, remains.parts()), &start)?;
             return Ok(Self { cut, ..stream });
         }
         let mut tag = [0; 3];
@@ -125,7 +131,34 @@ impl Stream {
             source.read_exact(&mut tag).map_err(fetch)?;
             source.rewind().map_err(fetch)?;
         }
-        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_other(source)? })
+        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_marked(source, &start)? })
+    }
+
+    /// Opens what may say which part of it is the recording.
+    fn open_marked(mut source: impl MediaSource + 'static, start: &[u8]) -> Result<Self, Reject> {
+        let (mut edits, mut paddings_ns) = (BTreeMap::new(), BTreeMap::new());
+        if start.get(4..8) == Some(b"ftyp") {
+            edits = mp4::edits(&mut source).map_err(|error| header(error.into()))?;
+        } else if start.starts_with(&webm::MARK) {
+            paddings_ns = webm::paddings_ns(&mut source).map_err(|error| header(error.into()))?;
+        }
+        let mut stream = Self::open_other(source)?;
+        stream.padding_ns = paddings_ns.remove(&stream.track).unwrap_or(0);
+        if let Some(edit) = edits.remove(&stream.track) {
+            stream.trim(edit);
+        }
+        Ok(stream)
+    }
+
+    /// Keeps to the part that an edit list takes, if there is such a part.
+    fn trim(&mut self, Edit { units_per_s, start, most }: Edit) {
+        let params = self.decoder.codec_params();
+        // Of Opus the decoder knows the start by itself.
+        let is_counted = params.codec != CODEC_ID_OPUS && params.sample_rate == Some(units_per_s);
+        if is_counted && self.n_frames.is_none_or(|n| n > start) {
+            self.start = usize::try_from(start).unwrap_or(usize::MAX);
+            self.n_frames = self.n_frames.map(|n| n - start).into_iter().chain(most).min();
+        }
     }
 
     fn open_ogg(mut source: impl MediaSource + 'static) -> Result<Self, Reject> {
@@ -192,6 +225,8 @@ impl Stream {
             packets,
             decoder,
             track,
+            start: 0,
+            padding_ns: 0,
             mp3_delay: None,
             mp3_frames: None,
             id3v1: false,
@@ -278,9 +313,10 @@ impl Stream {
     /// Of `n_decoded` samples, those of the recording itself, without what an encoder put
     /// around them.
     pub(super) fn recording(&self, n_decoded: usize) -> Range<usize> {
-        let start = self.mp3_delay.map_or(0, |delay| self.packet_frames + delay);
+        let start = self.mp3_delay.map_or(self.start, |delay| self.packet_frames + delay);
         let promised = self.n_frames.map_or(usize::MAX, |n| n.try_into().unwrap_or(usize::MAX));
-        start..n_decoded.min(start.saturating_add(promised))
+        let padding = (self.padding_ns as f64 * 1e-9 * f64::from(self.rate_hz())).round() as usize;
+        start..n_decoded.saturating_sub(padding).min(start.saturating_add(promised))
     }
 
     /// Samples at the start and at the end that Praat leaves out; none if it sees just the

@@ -1,9 +1,10 @@
-//! The elements of a WebM or Matroska file: where they end if the file was cut short.
+//! The elements of a WebM or Matroska file: where they end if the file was cut short, and how
+//! much of their sound is not of the recording.
 //!
 //! Always holds: every step goes forward by at least an element's header.
-//! It does not know what elements contain, but for the segment, its clusters and its table
-//! of contents.
+//! It does not know what else elements contain.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -14,6 +15,12 @@ pub(super) const MARK: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 
 const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1F43_B675;
+/// A block of sound, alone or in a group that says more about it.
+const SIMPLE_BLOCK: u32 = 0xA3;
+const BLOCK_GROUP: u32 = 0xA0;
+const BLOCK: u32 = 0xA1;
+/// Nanoseconds at the end of a block that are to be left out.
+const DISCARD_PADDING: u32 = 0x75A2;
 /// The table of contents, which points to what stands at the end.
 const SEEK_HEAD: u32 = 0x114D_9B74;
 /// What else stands in a segment: Cues, Tags, Info, Tracks, Chapters, Attachments.
@@ -91,6 +98,36 @@ pub(super) fn remains(audio: &mut (impl Read + Seek), n_bytes: u64) -> io::Resul
     Ok(Some(Remains { edits, end, lacks_sound: is_short }))
 }
 
+/// Nanoseconds at the end of each track that are not of the recording, by the tracks' numbers:
+/// what their last blocks say, if the file is whole.
+pub(super) fn paddings_ns(audio: &mut (impl Read + Seek)) -> io::Result<BTreeMap<u32, u64>> {
+    let n_bytes = audio.seek(SeekFrom::End(0))?;
+    audio.rewind()?;
+    let mut elements = Elements { audio: BufReader::new(&mut *audio), at: 0, n_bytes };
+    let mut paddings = BTreeMap::new();
+    let Some(header) = elements.next(0)? else { return Ok(paddings) };
+    let Some(segment) = elements.next(header.end())? else { return Ok(paddings) };
+    let (mut at, mut last) = (segment.at, 0..0);
+    while let Some(element) = elements.next(at)? {
+        let is_open = element.id == CLUSTER && element.n_bytes.is_none();
+        at = if is_open { elements.children(element)? } else { element.end() };
+        last = if element.id == CLUSTER { element.at..at } else { last };
+    }
+    while !last.is_empty()
+        && let Some(block) = elements.next(last.start)?
+    {
+        last.start = block.end();
+        let (track, padding_ns) = match block.id {
+            SIMPLE_BLOCK => (elements.track()?, 0),
+            BLOCK_GROUP => elements.group(block)?,
+            _ => continue,
+        };
+        paddings.extend(track.map(|track| (track, padding_ns)));
+    }
+    audio.rewind()?;
+    Ok(paddings)
+}
+
 struct Elements<R> {
     audio: BufReader<R>,
     at: u64,
@@ -142,5 +179,34 @@ impl<R: Read + Seek> Elements<R> {
             at = child.end();
         }
         Ok(at)
+    }
+
+    /// The track that a block is of, at the start of its contents.
+    fn track(&mut self) -> io::Result<Option<u32>> {
+        let number = self.number(8)?;
+        Ok(number.and_then(|(track, width)| u32::try_from(track & !(1 << (7 * width))).ok()))
+    }
+
+    /// The track of a group's block, and the nanoseconds at its end that are to be left out.
+    fn group(&mut self, group: Element) -> io::Result<(Option<u32>, u64)> {
+        let (mut track, mut padding_ns, mut at) = (None, 0, group.at);
+        while at < group.end()
+            && let Some(part) = self.next(at)?
+        {
+            at = part.end();
+            match (part.id, part.n_bytes) {
+                (BLOCK, _) => track = self.track()?,
+                (DISCARD_PADDING, Some(n @ 1..=8)) if at <= self.n_bytes => {
+                    let mut bytes = [0; 8];
+                    self.audio.read_exact(&mut bytes[..n as usize])?;
+                    self.at = at;
+                    // Signed; below zero it would be silence to be put in.
+                    let value = i64::from_be_bytes(bytes) >> (64 - 8 * n);
+                    padding_ns = u64::try_from(value).unwrap_or(0);
+                }
+                _ => {}
+            }
+        }
+        Ok((track, padding_ns))
     }
 }
