@@ -43,6 +43,7 @@ SNDFILE = {
 # File: coding, rate in Hz and options, as FFmpeg names them.
 FFMPEG = {
     "aac.m4a": ("aac", 16000, {"b": "48000"}),
+    "aac.mkv": ("aac", 16000, {"b": "48000"}),
     "aac.aac": ("aac", 16000, {"b": "48000"}),
     "alac.m4a": ("alac", 16000, {}),
     "vbr.mp3": ("libmp3lame", 44100, {"q": "5"}),
@@ -86,6 +87,8 @@ def encode(path, codec, rate, options, samples):
             stream.bit_rate = int(options["b"])
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="s16", layout="mono")
         frame.sample_rate = rate
+        # Containers can say how much comes before it.
+        frame.pts = 0
         resampler = av.AudioResampler(
             format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 0
         )

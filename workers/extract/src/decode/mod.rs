@@ -12,6 +12,7 @@
 mod au;
 mod codec;
 mod cut;
+mod ends;
 mod ima;
 mod inspect;
 mod mp3;

@@ -1,8 +1,5 @@
 //! The edit lists of an MP4 file: which part of a track is the recording.
 //!
-//! Encoders of AAC begin with samples of their own, and fill the last packet up; the list
-//! leaves both out.
-//!
 //! Always holds: every step goes forward by at least an atom's header, and there are not many
 //! of them; a list of several parts counts as none.
 //! It does not know how samples are stored.
@@ -11,33 +8,25 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::ends::Ends;
+
 /// More atoms than a file has outside each other, but for broadcasts cut into fragments.
 pub(super) const MOST_ATOMS: u32 = 1_000_000;
 
-/// The part of a track that is the recording, in units of the track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Edit {
-    pub(super) units_per_s: u32,
-    pub(super) start: u64,
-    /// No more than these; none if it goes on to the end.
-    pub(super) most: Option<u64>,
-}
-
 /// The edits of the tracks that have one, by the tracks' numbers.
-pub(super) fn edits(audio: &mut (impl Read + Seek)) -> io::Result<BTreeMap<u32, Edit>> {
+pub(super) fn ends(audio: &mut (impl Read + Seek)) -> io::Result<BTreeMap<u32, Ends>> {
     let file = 0..audio.seek(SeekFrom::End(0))?;
-    let (mut atoms, mut edits) = (Atoms { audio, left: MOST_ATOMS }, BTreeMap::new());
+    let (mut atoms, mut ends) = (Atoms { audio, left: MOST_ATOMS }, BTreeMap::new());
     if let Some(movie) = atoms.find(file, b"moov")? {
         let units_per_s = atoms.behind_times(movie.clone(), b"mvhd")?.unwrap_or(0);
         let mut rest = movie;
         while let Some((name, track)) = atoms.next(&mut rest)? {
             if &name == b"trak" {
-                edits.extend(atoms.track(track, units_per_s)?);
+                ends.extend(atoms.track(track, units_per_s)?);
             }
         }
     }
-    atoms.audio.rewind()?;
-    Ok(edits)
+    Ok(ends)
 }
 
 struct Atoms<'a, R> {
@@ -109,7 +98,7 @@ impl<R: Read + Seek> Atoms<'_, R> {
     }
 
     /// The number of a track and its edit.
-    fn track(&mut self, track: Range<u64>, movie_per_s: u32) -> io::Result<Option<(u32, Edit)>> {
+    fn track(&mut self, track: Range<u64>, movie_per_s: u32) -> io::Result<Option<(u32, Ends)>> {
         let Some(number) = self.behind_times(track.clone(), b"tkhd")? else { return Ok(None) };
         let Some(media) = self.find(track.clone(), b"mdia")? else { return Ok(None) };
         let Some(units_per_s) = self.behind_times(media, b"mdhd")? else { return Ok(None) };
@@ -124,10 +113,13 @@ impl<R: Read + Seek> Atoms<'_, R> {
             parts.extend((start != pause).then_some((n, start)));
         }
         let [(n, start)] = parts[..] else { return Ok(None) };
+        let ns = |n: u64, per_s: u32| {
+            let ns = (u128::from(n) * 1_000_000_000).checked_div(per_s.into())?;
+            Some(ns.try_into().unwrap_or(u64::MAX))
+        };
         // The movie's units may be coarser: up to the end of the last one.
-        let most = (u128::from(n) + 1) * u128::from(units_per_s);
-        let most = most.checked_div(movie_per_s.into()).filter(|_| n > 0);
-        let most = most.map(|n| n.try_into().unwrap_or(u64::MAX));
-        Ok(Some((number, Edit { units_per_s, start, most })))
+        let most_ns = ns(n.saturating_add(1), movie_per_s).filter(|_| n > 0);
+        let start_ns = ns(start, units_per_s).unwrap_or(0);
+        Ok(Some((number, Ends { start_ns, most_ns, padding_ns: 0 })))
     }
 }

@@ -153,20 +153,18 @@ fn opus_headers_are_heeded() {
 fn edit_lists_are_heeded() {
     let plain = fixture("aac.m4a");
     let list = position(&plain, b"elst");
-    let all = decode_bytes(plain.clone()).unwrap();
-    let edited = |n: u32, start: u32| {
-        let edit = [n.to_be_bytes(), start.to_be_bytes()].concat();
+    let edited = |ms: u32, start: u32| {
+        let edit = [ms.to_be_bytes(), start.to_be_bytes()].concat();
         decode_bytes(patched(&plain, list + 12, &edit)).unwrap()
     };
-    // The encoder began with 1024 samples; the length is in milliseconds.
-    let trimmed = edited(964, 1024);
-    assert_eq!(recording(&trimmed), &recording(&all)[1024..]);
-    assert_eq!(recording(&trimmed).len(), 14_400);
+    let all = edited(0, 0);
+    assert_eq!(recording(&all).len(), 14_400 + 1024);
+    assert_eq!(recording(&edited(900, 1024)), &recording(&all)[1024..]);
+    assert_eq!(recording(&edited(0, 1024)), &recording(&all)[1024..]);
     assert_eq!(recording(&edited(499, 1024)), &recording(&all)[1024..9024]);
-    // To the end; a pause, which is no part of it; a part that there is not.
-    assert_eq!(recording(&edited(0, 1024)), recording(&trimmed));
+    // A pause, which is no part of it, and parts that there are not.
     for start in [u32::MAX, u32::MAX - 1, 15_424] {
-        assert_eq!(recording(&edited(964, start)), recording(&all));
+        assert_eq!(recording(&edited(900, start)), recording(&all));
     }
     let none = patched(&plain, list + 8, &[0; 4]);
     assert_eq!(recording(&decode_bytes(none).unwrap()), recording(&all));
