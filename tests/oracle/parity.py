@@ -121,8 +121,6 @@ def decoders(kind, voxage, decode, data, paths):
         columns = {name: theirs["tabular"][name] for name in FROM_SAMPLES}
         table.add(path, ours["tabular"], columns, mel, their_mel)
         lengths.append(round(ours["duration_s"] * rate_hz) - channels.shape[1])
-        if kind == "Opus":
-            continue  # Both sides decode by libopus.
         found = subprocess.run([decode, data / path], stdout=subprocess.PIPE, check=True).stdout
         raw = np.frombuffer(found, np.float32).reshape(-1, len(channels))[:, 0]
         samples.append(difference(raw, channels[0]))
@@ -131,7 +129,7 @@ def decoders(kind, voxage, decode, data, paths):
     if lengths:
         print(f"\nSamples more than the reference has: {counted(lengths)}.")
     if samples:
-        print(f"Samples before the reference's first one, untrimmed: {counted(at for at, _ in samples)}.")
+        print(f"Samples before the reference's first one: {counted(at for at, _ in samples)}.")
         sizes = np.array([size for _, size in samples])
         print(f"Largest difference of a sample: median {np.median(sizes):.1e}, largest {sizes.max():.1e}.")
 
