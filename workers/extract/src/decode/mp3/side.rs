@@ -10,23 +10,10 @@ use super::bits::Bits;
 use super::header::Header;
 
 /// Bits of a scale factor of version 1, in low bands and in high ones.
+#[rustfmt::skip]
 const SCALE_BITS: [[u32; 2]; 16] = [
-    [0, 0],
-    [0, 1],
-    [0, 2],
-    [0, 3],
-    [3, 0],
-    [1, 1],
-    [1, 2],
-    [1, 3],
-    [2, 1],
-    [2, 2],
-    [2, 3],
-    [3, 1],
-    [3, 2],
-    [3, 3],
-    [4, 2],
-    [4, 3],
+    [0, 0], [0, 1], [0, 2], [0, 3], [3, 0], [1, 1], [1, 2], [1, 3],
+    [2, 1], [2, 2], [2, 3], [3, 1], [3, 2], [3, 3], [4, 2], [4, 3],
 ];
 
 /// Scale factors of long blocks that the second granule may take from the first.
@@ -54,7 +41,6 @@ pub(super) struct Side {
 }
 
 /// A channel of a granule.
-#[derive(Clone)]
 pub(super) struct Part {
     /// Bits of its scale factors and its spectrum.
     pub(super) n_bits: usize,
