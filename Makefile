@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract bench-scale chaos fuzz clean
+.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-scale chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -11,6 +11,8 @@ help:
 	@echo "make demo DATA=recordings.csv  the same on your own recordings"
 	@echo "make test                      everything that CI checks"
 	@echo "make bench-extract             the extractor's speed beside librosa's and Praat's"
+	@echo "make bench-loader              the loader's speed beside LitData's, pyarrow's, MosaicML's and WebDataset's"
+	@echo "make bench-steps               the training step's speed beside PyTorch's"
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
 	@echo "make chaos                     the tests of faults, three times, on batches five times as large"
 	@echo "make fuzz MINUTES=60           look for files that break the extractor"
@@ -34,8 +36,9 @@ lint:
 	cargo deny --locked --offline --workspace check bans licenses sources
 	deploy/fences
 
+# All targets at once: alone, the commands would be built a second time.
 test: lint
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --all-targets
 	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) VOXAGE_WEIGHTS=$$(deploy/weights) \
 	  cargo nextest run --locked --workspace --no-fail-fast
 	# What processors without AVX run.
@@ -47,16 +50,31 @@ bench-extract: setup
 	@$$(deploy/venv tests/bench/requirements.txt) tests/bench/extract.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/bench "$(data)"
 
+# Makes 8,192 voices in the cache, once; close everything else first.
+bench-loader: setup
+	@deploy/servers/s3 install >/dev/null
+	cargo build --release --locked --workspace --bins
+	cargo build --release --locked -p voxage-dataset --example loader
+	@target=$$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])') && \
+	  $$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/loader.py $$target/release/examples/loader $$target/release/voxage "$(cache)/bench-loader"
+
 # Its servers are its own; RECORDINGS (5000000) are planned.
 bench-scale: setup
 	@deploy/setup test
 	cargo build --release --locked -p voxage --bins
 	@tests/bench/scale.py "$(or $(RECORDINGS),5000000)"
 
+# The training step on the processor, beside PyTorch's.
+bench-steps: setup
+	cargo build --release --locked -p voxage-trainer --example steps
+	@$$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/steps.py \
+	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/steps
+
 chaos:
 	@deploy/setup test
-	cargo build --locked --workspace --bins
-	for round in 1 2 3; do VOXAGE_TEST_CHAOS=5 cargo nextest run --locked -p voxage --test chaos --no-fail-fast || exit 1; done
+	cargo build --locked --workspace --all-targets
+	for round in 1 2 3; do \
+	  VOXAGE_TEST_CHAOS=5 cargo nextest run --locked --workspace --no-fail-fast --profile chaos || exit 1; done
 
 # Not part of `test`: it finds something new, or nothing, each time.
 fuzz: setup

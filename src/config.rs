@@ -24,6 +24,7 @@ pub const KEYS: Keys = &[
     "grace_s",
     "log_format",
     "s3",
+    "cache",
     "spec",
     "train",
 ];

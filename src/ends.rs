@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use voxage_contract::training::{Access, CacheSettings};
 use voxage_contract::{Name, keys};
 use voxage_transport::source::{self, Sources};
 use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store};
@@ -39,6 +40,16 @@ impl Settings {
         } else {
             Arc::new(Dir::open_existing(&self.root)?)
         })
+    }
+
+    /// How the trainer reaches the store.
+    pub fn access(&self) -> Access {
+        let S3Settings { endpoint, region, path_style } = self.s3();
+        let cache = (!self.cache.folder.is_empty()).then(|| CacheSettings {
+            folder: self.cache.folder.clone(),
+            limit_mib: self.cache.mib,
+        });
+        Access { s3_endpoint: endpoint, s3_region: region, s3_path_style: path_style, cache }
     }
 
     /// The broker's connection.
@@ -82,6 +93,11 @@ impl Settings {
 /// The queue of the feature workers' tasks.
 pub async fn tasks(amqp: &Amqp) -> Result<AmqpQueue> {
     Ok(amqp.queue("tasks").await?)
+}
+
+/// The queue of the trainings.
+pub async fn trainings(amqp: &Amqp) -> Result<AmqpQueue> {
+    Ok(amqp.queue("trainings").await?)
 }
 
 /// Names this process among all of an installation.

@@ -6,13 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Arg, Command, value_parser};
 use voxage_contract::training::{EvaluateRequest, Event, Request};
-use voxage_transport::{Dir, Store as _};
 
 use crate::settings::Keys;
 use crate::trainer::Trainer;
 use crate::{Call, output, report, train};
 
-pub const KEYS: Keys = &["root", "dataset", "model"];
+pub const KEYS: Keys = &["root", "s3", "cache", "dataset", "model"];
 
 pub fn command() -> Command {
     Command::new("evaluate")
@@ -31,18 +30,20 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let out = call.matches.get_one::<PathBuf>("out");
     out.map_or(Ok(()), |out| output::check_place(out))?;
-    let store = Dir::open_existing(&settings.root)?;
+    let store = settings.existing_store().await?;
     let manifest = if settings.dataset.is_empty() {
         None
     } else {
-        Some(train::newest(&store, settings).await?)
+        Some(train::newest(&*store, settings).await?)
     };
     let request = Request::Evaluate(EvaluateRequest {
         root: settings.root.clone(),
+        access: settings.access(),
         model: settings.model.clone(),
         manifest,
     });
-    let end = Trainer::start(&request).await?.finish(std::iter::empty(), |_| Ok(())).await?;
+    let end =
+        Trainer::start(&request).await?.finish(std::iter::empty(), &call.stop, |_| Ok(())).await?;
     let Event::Evaluated(evaluated) = end else { bail!("the trainer answered {end:?}") };
     if let Some(out) = out {
         let table = store.get(&evaluated.predictions).await?;

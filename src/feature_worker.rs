@@ -93,12 +93,12 @@ async fn beats(amqp: &Amqp, process: String, slots: usize, progress: &Progress) 
             version: WIRE_VERSION,
             process: process.clone(),
             role: "feature-worker".into(),
-            dataset: String::new(),
             shards: progress.shards(),
             slots: slots as u32,
             recordings: progress.recordings(),
             rejects: progress.rejects(),
             audio_s: progress.audio_s(),
+            ..Beat::default()
         };
         amqp.publish_beat(beat.encode_to_vec().into());
     }

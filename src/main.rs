@@ -3,6 +3,7 @@
 mod cancel;
 mod config;
 mod coordinator;
+mod dataset;
 mod dead;
 mod ends;
 mod evaluate;
@@ -16,12 +17,14 @@ mod progress;
 mod rejects;
 mod report;
 mod run;
+mod runs;
 mod settings;
 mod status;
 mod submit;
 mod synth;
 mod train;
 mod trainer;
+mod trainer_service;
 mod upload;
 mod validate;
 mod verify;
@@ -57,32 +60,43 @@ struct Verb {
     command: fn() -> Command,
     keys: Keys,
     settle: fn(Call) -> Work,
-    /// Works until it is stopped, and ends by itself then.
-    service: bool,
+    ending: Ending,
+}
+
+/// How a verb ends that is asked to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// At once.
+    Sudden,
+    /// By itself, after it has left things in order.
+    Orderly,
+    /// By itself; it is a service, and works until then.
+    Service,
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 17] {
+fn verbs() -> [Verb; 20] {
     macro_rules! verb {
         ($name:ident) => {
-            verb!($name, false)
+            verb!($name, Sudden)
         };
-        ($name:ident, $service:literal) => {
+        ($name:ident, $ending:ident) => {
             Verb {
                 command: $name::command,
                 keys: $name::KEYS,
                 settle: |call| Box::pin($name::run(call)),
-                service: $service,
+                ending: Ending::$ending,
             }
         };
     }
     [
         verb!(validate),
-        verb!(run),
+        verb!(run, Orderly),
         verb!(submit),
-        verb!(coordinator, true),
-        verb!(feature_worker, true),
+        verb!(coordinator, Service),
+        verb!(feature_worker, Service),
+        verb!(trainer_service, Service),
         verb!(status),
         verb!(cancel),
         verb!(dead),
@@ -90,7 +104,9 @@ fn verbs() -> [Verb; 17] {
         verb!(verify),
         verb!(extract),
         verb!(isolated),
-        verb!(train),
+        verb!(train, Orderly),
+        verb!(runs),
+        verb!(dataset),
         verb!(evaluate),
         verb!(predict),
         verb!(config),
@@ -118,7 +134,10 @@ fn cli() -> Command {
 }
 
 fn main() -> ExitCode {
-    let matches = cli().get_matches();
+    let matches = match cli().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return misused(&error),
+    };
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::from(2) };
     let Some(verb) = verbs().into_iter().find(|verb| (verb.command)().get_name() == name) else {
         return ExitCode::from(2);
@@ -131,7 +150,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    log(verb.service, resolved.settings.log_format);
+    log(verb.ending == Ending::Service, resolved.settings.log_format);
     let stop = CancellationToken::new();
     let call = Call { matches: matches.clone(), resolved, output, stop: stop.clone() };
     let runtime = match tokio::runtime::Runtime::new() {
@@ -146,7 +165,7 @@ fn main() -> ExitCode {
         tokio::spawn(async move {
             interrupted().await;
             stop.cancel();
-            if verb.service {
+            if verb.ending != Ending::Sudden {
                 // It is given its own time, unless someone insists.
                 interrupted().await;
             } else {
@@ -158,7 +177,7 @@ fn main() -> ExitCode {
         });
         let stopped = async {
             stopped.cancelled().await;
-            if verb.service {
+            if verb.ending != Ending::Sudden {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(GRACE).await;
@@ -176,9 +195,20 @@ fn main() -> ExitCode {
     })
 }
 
-/// Starts the log on standard error: what a service does, and of other verbs what fails.
+/// Shows the help that was asked for, or says what is wrong with the command line.
+fn misused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() && std::env::args().any(|argument| argument == "--json") {
+        output::document(&error.to_string());
+    }
+    ExitCode::from(error.exit_code() as u8)
+}
+
+/// Starts the log on standard error: what a service does, and of other verbs what fails or
+/// is waited for.
 fn log(service: bool, format: LogFormat) {
-    let default = if service { "info,lapin=off" } else { "error,lapin=off" };
+    let default =
+        if service { "info,lapin=off" } else { "error,lapin=off,voxage_transport::s3::quiet=warn" };
     let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

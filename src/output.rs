@@ -42,10 +42,15 @@ impl Output {
     pub fn error(self, message: &str) {
         eprintln!("error: {message}");
         if self.json {
-            let document = serde_json::json!({ "error": { "message": message } });
-            let _ = writeln!(std::io::stdout(), "{document}");
+            document(message);
         }
     }
+}
+
+/// Says why there is no answer, under `--json`.
+pub fn document(message: &str) {
+    let document = serde_json::json!({ "error": { "message": message } });
+    let _ = writeln!(std::io::stdout(), "{document}");
 }
 
 /// Makes sure that [`write_file`] will find a place, before the work for it is done.

@@ -16,7 +16,7 @@ use crate::settings::Keys;
 use crate::trainer::Trainer;
 use crate::{Call, extract, manifest, output};
 
-pub const KEYS: Keys = &["root", "audio_root", "model", "slots"];
+pub const KEYS: Keys = &["root", "s3", "audio_root", "model", "slots"];
 
 /// Codes of problems with what a prediction does not look at.
 const LABELS: [&str; 3] = ["bad_age", "age_range", "bad_split"];
@@ -82,6 +82,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     };
     let request = Request::Predict(PredictRequest {
         root: settings.root.clone(),
+        access: settings.access(),
         model: settings.model.clone(),
         audio_root,
         slots: settings.slots,
@@ -89,7 +90,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let mut progress = Progress::new("predict", total);
     let mut predictions = Vec::new();
     let trainer = Trainer::start(&request).await?;
-    let end = trainer.finish(recordings, |event| {
+    let end = trainer.finish(recordings, &call.stop, |event| {
         if let Event::Prediction(prediction) = event {
             predictions.push(prediction);
             progress.set(predictions.len() as u64, total, "");

@@ -24,6 +24,7 @@ use crate::{Call, manifest, report, train, trainer};
 pub const KEYS: Keys = &[
     "root",
     "s3",
+    "cache",
     "dataset",
     "audio_root",
     "model",
@@ -32,6 +33,7 @@ pub const KEYS: Keys = &[
     "shard_mib",
     "spec",
     "train",
+    "upkeep",
 ];
 
 /// Between two looks at how far the workers are.
@@ -81,9 +83,11 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     if call.resolved.is_default("dataset") {
         refuse_foreign(&*store, &dataset, &audio_root).await?;
     }
-    let stopped = call.stop.clone();
     let features = async {
-        submitted(&*store, settings, &path, audio_root, &dataset).await?;
+        tokio::select! {
+            submitted = submitted(&*store, settings, &path, audio_root, &dataset) => submitted?,
+            () = call.stop.cancelled() => bail!("stopped: run it again to go on"),
+        }
         let extracted = extracted(Arc::clone(&store), settings, &dataset, &call.stop).await?;
         let (key, sealed) = seal::seal(&*store, &dataset, &settings.spec).await?;
         Ok::<_, anyhow::Error>((extracted, key, sealed))
@@ -91,14 +95,14 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let (extracted, key, sealed) = features.await?;
     let request = Request::Train(TrainRequest {
         root: settings.root.clone(),
+        access: settings.access(),
+        upkeep: settings.upkeep.clone(),
+        patient: true,
         manifest: key.clone(),
         model,
         settings: settings.train.clone(),
     });
-    let trained = tokio::select! {
-        trained = train::trained(&request) => trained?,
-        () = stopped.cancelled() => bail!("stopped: run it again to go on"),
-    };
+    let trained = train::trained(&request, &call.stop).await?;
     let SealedManifest { submitted, rows, rejects, .. } = sealed;
     let answer = Answer {
         dataset,

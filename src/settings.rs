@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Arg, ArgMatches};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use voxage_contract::training::TrainSettings;
+use voxage_contract::training::{TrainSettings, Upkeep};
 use voxage_contract::{Embedding, FeatureSpec, Name, ShardLimits};
 use voxage_extract::Weights;
 
@@ -54,10 +54,14 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// The S3 server.
     pub s3: S3,
+    /// Shards kept on this machine.
+    pub cache: Cache,
     /// The features.
     pub spec: FeatureSpec,
     /// The training.
     pub train: TrainSettings,
+    /// How it is carried out.
+    pub upkeep: Upkeep,
 }
 
 /// How to reach an S3 server, where the environment's `AWS_*` do not say it.
@@ -70,6 +74,22 @@ pub struct S3 {
     pub region: String,
     /// Whether buckets are named in the path.
     pub path_style: PathStyle,
+}
+
+/// Where a training keeps shards of a store that is far away.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// The folder; empty for none.
+    pub folder: String,
+    /// What it may take in MiB.
+    pub mib: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { folder: String::new(), mib: 10 << 10 }
+    }
 }
 
 /// Whether buckets are named in the path of a URL, not in its host.
@@ -114,8 +134,10 @@ impl Default for Settings {
             grace_s: 30,
             log_format: LogFormat::default(),
             s3: S3::default(),
+            cache: Cache::default(),
             spec: FeatureSpec::default(),
             train: TrainSettings { threads: cores, ..TrainSettings::default() },
+            upkeep: Upkeep::default(),
         }
     }
 }
@@ -124,7 +146,7 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 43] = [
+const HELP: [(&str, &str); 51] = [
     ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     (
@@ -147,6 +169,8 @@ const HELP: [(&str, &str); 43] = [
     ("s3.endpoint", "URL of the S3 server [default: AWS_ENDPOINT_URL_S3, or AWS itself]"),
     ("s3.region", "Region of the bucket [default: AWS_REGION]"),
     ("s3.path_style", "Whether buckets are named in the path, not the host: auto, yes or no"),
+    ("cache.folder", "Folder in which a training keeps shards of an S3 store [default: none]"),
+    ("cache.mib", "What these shards may take in MiB; the oldest go first"),
     ("spec.mono", "How channels become one: mean, auto (where the voice is), left or right"),
     (
         "spec.mel.reference",
@@ -172,11 +196,20 @@ const HELP: [(&str, &str); 43] = [
     ("train.batch_size", "Recordings of one step"),
     ("train.learning_rate", "Step size of AdamW"),
     ("train.schedule", "How the step size goes on: constant or cosine"),
+    ("train.ema", "Decay of a running mean of the weights, which is kept then: 0 for none"),
     ("train.weight_decay", "Weight decay of AdamW"),
     ("train.seed", "Fixes initial weights, order and crops"),
     ("train.validation_share", "Share of the speakers that stop the training"),
     ("train.test_share", "Share of the speakers that measure the model"),
+    ("train.device", "Where it computes: auto (a GPU if there is one), cpu or cuda"),
     ("train.threads", "Threads of a training step [default: the number of cores]"),
+    ("upkeep.checkpoint_s", "Seconds between two checkpoints of a training"),
+    ("upkeep.checkpoints", "Checkpoints of a training that are kept, the newest"),
+    ("upkeep.loader_threads", "Threads that read samples for a training"),
+    (
+        "upkeep.resident_mib",
+        "Spectrograms of a training split that are kept in memory, at most, in MiB; 0: read anew for each epoch",
+    ),
 ];
 
 /// A value and where it came from.
@@ -199,9 +232,10 @@ pub struct Resolved {
     leaves: BTreeMap<&'static str, Value>,
 }
 
-/// The flag of a setting: its key without `spec.` or `train.`, in kebab case.
+/// The flag of a setting: its key without `spec.`, `train.` or `upkeep.`, in kebab case.
 fn flag(key: &str) -> String {
-    let bare = key.strip_prefix("train.").or_else(|| key.strip_prefix("spec.")).unwrap_or(key);
+    let bare = ["train.", "spec.", "upkeep."].iter().find_map(|part| key.strip_prefix(part));
+    let bare = bare.unwrap_or(key);
     bare.replace(['.', '_'], "-")
 }
 
@@ -390,6 +424,8 @@ impl Settings {
             ("spec.limits.duration_s", self.spec.limits.duration_s),
             ("spec.limits.channels", self.spec.limits.channels),
             ("spec.limits.extract_s", self.spec.limits.extract_s),
+            ("upkeep.checkpoints", self.upkeep.checkpoints as u64),
+            ("upkeep.loader_threads", self.upkeep.loader_threads as u64),
         ] {
             if value == 0 {
                 bail!("setting {key} must be at least 1");

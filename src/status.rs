@@ -1,6 +1,6 @@
 //! `voxage status`: what is done, failed and left, and who is at work.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,10 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         let Some(name) = name else { bail!("say which data set to watch") };
         let withdrawn =
             |status: &Status| status.batches.iter().all(|b| b.state == State::Cancelled);
-        return watch(&*store, settings, &name, |status| status.sealed || withdrawn(status)).await;
+        let ended = |status: &Status| status.sealed || withdrawn(status);
+        let status = watch(&*store, settings, &name, ended).await?;
+        call.output.answer(&json!({ "datasets": [status] }), || table(&status))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let datasets = match &name {
         None => status(&*store).await?,
@@ -77,7 +80,8 @@ async fn of(watch: &mut Watch, store: &dyn Store, name: &Name) -> Result<Status>
     }
 }
 
-fn table(status: &Status) -> String {
+/// A data set and its batches, for people.
+pub fn table(status: &Status) -> String {
     let Status { name, submitted, rows, rejects, left, sealed, manifest, batches, .. } = status;
     let sealed = match (sealed, manifest) {
         (true, _) => "sealed",
@@ -92,7 +96,7 @@ fn table(status: &Status) -> String {
             State::Submitted => "waits for a coordinator".to_owned(),
             State::Running if batch.left == 0 => "waits for those before it".into(),
             State::Running => format!("{} left", batch.left),
-            State::Done => "done".into(),
+            State::Done => format!("done, {} of them new or changed", batch.counting),
             State::Cancelled => "cancelled".into(),
         };
         text +=
@@ -115,6 +119,9 @@ struct Looked {
     dead: u32,
     workers: Vec<Worker>,
     coordinators: Vec<String>,
+    trainers: Vec<Trainer>,
+    /// Why data sets do not go on.
+    troubles: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +132,13 @@ struct Worker {
     recordings: u64,
     rejects: u64,
     audio_s: f64,
+}
+
+#[derive(Serialize)]
+struct Trainer {
+    process: String,
+    /// What it is at.
+    run: Option<String>,
 }
 
 impl House {
@@ -148,6 +162,8 @@ impl House {
         let Depth { ready, .. } = self.tasks.depth().await?;
         let (workers, others): (Vec<Beat>, Vec<Beat>) =
             self.company.now().into_iter().partition(|beat| beat.role == "feature-worker");
+        let (coordinators, trainers): (Vec<Beat>, Vec<Beat>) =
+            others.into_iter().partition(|beat| beat.role == "coordinator");
         let mut workers: Vec<_> = workers
             .into_iter()
             .map(|beat| Worker {
@@ -160,8 +176,14 @@ impl House {
             })
             .collect();
         workers.sort_by(|a, b| a.process.cmp(&b.process));
-        let coordinators = others.into_iter().map(|beat| beat.process).collect();
-        Ok(Looked { ready, dead: self.tasks.dead_letters().count().await?, workers, coordinators })
+        let troubles = coordinators.iter().flat_map(|beat| beat.troubles.clone()).collect();
+        let coordinators = coordinators.into_iter().map(|beat| beat.process).collect();
+        let trainers = trainers
+            .into_iter()
+            .map(|beat| Trainer { process: beat.process, run: beat.shards.into_iter().next() });
+        let trainers = trainers.collect();
+        let dead = self.tasks.dead_letters().count().await?;
+        Ok(Looked { ready, dead, workers, coordinators, trainers, troubles })
     }
 }
 
@@ -174,6 +196,14 @@ impl Looked {
             self.coordinators.len(),
             self.workers.len()
         );
+        for trainer in &self.trainers {
+            let run =
+                trainer.run.as_deref().map_or("idle".to_owned(), |run| format!("at run {run}"));
+            text += &format!("  {}: {run}\n", trainer.process);
+        }
+        for (dataset, why) in &self.troubles {
+            text += &format!("  {dataset} does not go on: {why}\n");
+        }
         for worker in &self.workers {
             text += &format!(
                 "  {}: {} tasks in hand, {} recordings done, {} rejects, {:.2} h of audio\n",
@@ -188,8 +218,8 @@ impl Looked {
     }
 }
 
-/// Follows a batch to its end.
-pub async fn follow(store: &dyn Store, settings: &Settings, batch: &BatchId) -> Result<ExitCode> {
+/// Follows a batch to its end; gives its data set as it is then.
+pub async fn follow(store: &dyn Store, settings: &Settings, batch: &BatchId) -> Result<Status> {
     let ended = |status: &Status| {
         let state =
             status.batches.iter().find(|one| one.number == batch.number).map(|one| one.state);
@@ -202,13 +232,13 @@ pub async fn follow(store: &dyn Store, settings: &Settings, batch: &BatchId) -> 
     watch(store, settings, &batch.dataset, ended).await
 }
 
-/// Shows how a data set goes on until it has ended.
+/// Shows how a data set goes on until it has ended; gives it as it is then.
 async fn watch(
     store: &dyn Store,
     settings: &Settings,
     name: &Name,
     ended: impl Fn(&Status) -> bool,
-) -> Result<ExitCode> {
+) -> Result<Status> {
     let (house, mut watch) = (House::of(settings).await, Watch::default());
     let mut status = of(&mut watch, store, name).await?;
     let mut progress = Progress::resumed("features", status.submitted - status.left);
@@ -235,6 +265,9 @@ async fn watch(
             if workers == 0 {
                 message += " (start `voxage feature-worker`)";
             }
+            if let Some(why) = looked.troubles.get(name.as_str()) {
+                message += &format!(", does not go on: {why}");
+            }
         }
         if status.batches.iter().any(|batch| batch.state == State::Submitted) {
             message += ", a batch waits for a coordinator";
@@ -242,11 +275,10 @@ async fn watch(
         progress.set(status.submitted - status.left, status.submitted, &message);
         if ended(&status) {
             progress.finish(&format!("{} rows, {} rejects", status.rows, status.rejects));
-            print!("{}", table(&status));
             if let Some(house) = house {
                 house.amqp.close().await;
             }
-            return Ok(ExitCode::SUCCESS);
+            return Ok(status);
         }
         tokio::time::sleep(LOOK_EVERY).await;
         status = of(&mut watch, store, name).await?;

@@ -92,18 +92,20 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     if let Some(amqp) = amqp {
         tell(&amqp, dataset.as_str()).await;
     }
-    let answer = json!({
+    let known = if done.new { "" } else { " (submitted before, nothing is new)" };
+    let mut answer = json!({
         "batch": done.batch,
         "new": done.new,
         "recordings": done.recordings,
     });
-    call.output.answer(&answer, || {
-        let known = if done.new { "" } else { " (submitted before, nothing is new)" };
-        format!("batch {}{known}", done.batch)
-    })?;
+    let mut text = format!("batch {}{known}\n", done.batch);
     if call.matches.get_flag("wait") {
-        return status::follow(&*store, settings, &done.batch).await;
+        eprint!("{text}");
+        let status = status::follow(&*store, settings, &done.batch).await?;
+        text += &status::table(&status);
+        answer["datasets"] = json!([status]);
     }
+    call.output.answer(&answer, || text)?;
     Ok(ExitCode::SUCCESS)
 }
 

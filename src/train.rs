@@ -1,38 +1,87 @@
 //! `voxage train`: fits a model to the newest sealed version of a data set.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::Command;
-use voxage_contract::Name;
-use voxage_contract::training::{Event, Request, TrainRequest, Trained};
+use clap::{Arg, ArgAction, Command};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use voxage_contract::training::{Access, Event, Request, TrainRequest, Trained, Upkeep};
+use voxage_contract::{Name, Training};
 use voxage_coordinator::register::datasets;
-use voxage_coordinator::seal;
+use voxage_coordinator::trainings::{self, Standing};
+use voxage_coordinator::{runs, seal};
 use voxage_transport::Store;
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
 use crate::trainer::Trainer;
-use crate::{Call, report};
+use crate::{Call, ends, report};
 
-pub const KEYS: Keys = &["root", "dataset", "model", "train"];
+pub const KEYS: Keys = &[
+    "root",
+    "s3",
+    "cache",
+    "dataset",
+    "model",
+    "queue",
+    "queue_name",
+    "queue_ca",
+    "train",
+    "upkeep",
+];
+
+/// Between two looks at a training that others carry out.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub fn command() -> Command {
     Command::new("train")
         .about("Fit a model to the newest sealed version of a data set")
-        .after_help("The same data and settings are the same run: it is not trained twice.")
+        .after_help(
+            "The same data and settings are the same run: it is not trained twice, and one that \
+             was cut off, in whatever way, goes on from its last checkpoint as if nothing had \
+             happened. With --queue, a `voxage trainer` does it.",
+        )
+        .arg(
+            Arg::new("wait")
+                .long("wait")
+                .action(ArgAction::SetTrue)
+                .help("With --queue: follow it to its end"),
+        )
 }
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let store = settings.existing_store().await?;
-    let request = Request::Train(TrainRequest {
+    let request = TrainRequest {
         root: settings.root.clone(),
+        access: settings.access(),
+        upkeep: settings.upkeep.clone(),
+        patient: true,
         manifest: newest(&*store, settings).await?,
         model: settings.model.parse()?,
         settings: settings.train.clone(),
-    });
-    let trained = trained(&request).await?;
+    };
+    let trained = if settings.queue.is_empty() {
+        trained(&Request::Train(request), &call.stop).await?
+    } else {
+        let training = asked(&*store, settings, &request).await?;
+        if !call.matches.get_flag("wait") {
+            let answer = json!({ "run": training.run, "ask": training.ask });
+            call.output.answer(&answer, || {
+                format!(
+                    "run {}: `voxage runs show {}` tells how it goes",
+                    training.run, training.run
+                )
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::select! {
+            trained = followed(&*store, &training) => trained?,
+            () = call.stop.cancelled() => bail!("run {} goes on without this command", training.run),
+        }
+    };
     call.output.answer(&trained, || {
         let evaluation = report::evaluation(&trained.evaluation);
         format!(
@@ -43,11 +92,54 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Has a model trained.
-pub async fn trained(request: &Request) -> Result<Trained> {
+/// Asks for a training over the queue.
+async fn asked(store: &dyn Store, settings: &Settings, request: &TrainRequest) -> Result<Training> {
+    // How this process reaches the store is nobody else's business.
+    let request = TrainRequest {
+        root: String::new(),
+        access: Access::default(),
+        upkeep: Upkeep::default(),
+        ..request.clone()
+    };
+    let amqp = settings.amqp().await?;
+    let training = trainings::ask(store, &ends::trainings(&amqp).await?, &request).await?;
+    amqp.close().await;
+    Ok(training)
+}
+
+/// Follows a training that others carry out to its end.
+async fn followed(store: &dyn Store, training: &Training) -> Result<Trained> {
+    let mut progress = Progress::new("train", 0);
+    loop {
+        match trainings::standing(store, training).await? {
+            Standing::Trained(trained) => {
+                progress.finish(&format!(
+                    "{} epochs, the best was {}",
+                    trained.epochs, trained.best_epoch
+                ));
+                return Ok(*trained);
+            }
+            Standing::Failed(why) => bail!("run {} failed: {why}", training.run),
+            Standing::Open => {}
+        }
+        let line = runs::metrics(store, &training.run).await?.pop();
+        let message = match line {
+            Some(line) => {
+                let loss = line.loss.map_or("–".to_owned(), |loss| format!("{loss:.4}"));
+                format!("epoch {}, loss {loss}, {:.0} samples/s", line.epoch, line.samples_per_s)
+            }
+            None => "waits for a trainer (start `voxage trainer`)".into(),
+        };
+        progress.set(line.map_or(0, |line| line.step), 0, &message);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Has a model trained; a stop makes it leave a checkpoint and end.
+pub async fn trained(request: &Request, stop: &CancellationToken) -> Result<Trained> {
     let mut progress = Progress::new("train", 0);
     let trainer = Trainer::start(request).await?;
-    let end = trainer.finish(std::iter::empty(), |event| {
+    let end = trainer.finish(std::iter::empty(), stop, |event| {
         match event {
             Event::Progress { done, total, message } => progress.set(done, total, &message),
             Event::Note { message } => progress.note(&message),
@@ -61,6 +153,10 @@ pub async fn trained(request: &Request) -> Result<Trained> {
                 .finish(&format!("{} epochs, the best was {}", trained.epochs, trained.best_epoch));
             Ok(trained)
         }
+        Event::Interrupted { run, step } => {
+            bail!("stopped: run {run} goes on from step {step} when this is run again")
+        }
+        Event::Busy { run, holder } => bail!("stopped: run {run} is being trained by {holder}"),
         other => bail!("the trainer answered {other:?}"),
     }
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio_util::sync::CancellationToken;
 use voxage_contract::Recording;
 use voxage_contract::training::{Event, Request};
 
@@ -26,6 +28,22 @@ pub fn find() -> Result<PathBuf> {
     }
     Ok(trainer)
 }
+
+/// What a trainer failed with.
+#[derive(Debug)]
+pub struct Failed {
+    message: String,
+    /// Whether the same may succeed later.
+    pub transient: bool,
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failed {}
 
 /// A trainer at work.
 pub struct Trainer {
@@ -54,13 +72,15 @@ impl Trainer {
         Ok(Self { child, request: stdin })
     }
 
-    /// Sends the recordings of the request, hears every event, and gives the last.
+    /// Sends the recordings of the request, hears every event, and gives the last. A `stop`
+    /// is handed on: the trainer ends by itself then.
     ///
     /// # Errors
     /// If the trainer fails: its message.
     pub async fn finish(
         self,
         recordings: impl Iterator<Item = Result<Recording>>,
+        stop: &CancellationToken,
         mut hear: impl FnMut(Event) -> Result<()>,
     ) -> Result<Event> {
         let Self { mut child, request } = self;
@@ -72,7 +92,9 @@ impl Trainer {
                 match serde_json::from_str(&line)
                     .with_context(|| format!("the trainer said {line}"))?
                 {
-                    Event::Failed { message } => bail!("{message}"),
+                    Event::Failed { message, transient } => {
+                        bail!(Failed { message, transient });
+                    }
                     event
                     @ (Event::Progress { .. } | Event::Note { .. } | Event::Prediction(_)) => {
                         hear(event)?;
@@ -82,7 +104,19 @@ impl Trainer {
             }
             Ok(last)
         };
-        let (sent, last) = tokio::join!(send(request, recordings), listen);
+        let pid = child.id().and_then(|id| Pid::from_raw(id as i32));
+        let hand_on = async {
+            stop.cancelled().await;
+            if let Some(pid) = pid {
+                // It has ended by itself if it is not there.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            std::future::pending().await
+        };
+        let (sent, last) = tokio::select! {
+            both = async { tokio::join!(send(request, recordings), listen) } => both,
+            never = hand_on => never,
+        };
         let last = last?;
         sent?;
         let status = child.wait().await?;

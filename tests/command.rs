@@ -15,8 +15,24 @@ fn codes(document: &Value) -> Vec<(Value, Value, String)> {
 
 #[test]
 fn every_verb_explains_itself() {
-    let verbs =
-        ["validate", "run", "status", "extract", "train", "evaluate", "predict", "config", "synth"];
+    let verbs = [
+        "validate",
+        "run",
+        "submit",
+        "coordinator",
+        "feature-worker",
+        "status",
+        "cancel",
+        "dead",
+        "rejects",
+        "verify",
+        "extract",
+        "train",
+        "evaluate",
+        "predict",
+        "config",
+        "synth",
+    ];
     let help = stdout(&call(&["--help"]));
     for verb in verbs {
         assert!(help.contains(verb));
@@ -36,6 +52,10 @@ fn wrong_usage_is_two_and_failure_is_one() {
         &["config", "--config", "nowhere.toml"],
     ] {
         assert_eq!(call(args).status.code(), Some(2), "{args:?}");
+        let told = call(&[args, &["--json"]].concat());
+        assert_eq!(told.status.code(), Some(2), "{args:?}");
+        let document: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert!(document["error"]["message"].is_string(), "{document}");
     }
     let place = Place::new();
     let missing = place.text("nowhere");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::cluster::{Cluster, Service};
 use common::{data, sealed_rows};
+use serde_json::Value;
 use voxage_contract::{SealedManifest, keys};
 use voxage_shards::{Columns, Row, Shard};
 use voxage_transport::{Store as _, StoreExt as _};
@@ -69,6 +70,19 @@ fn alone(cluster: &Cluster, manifest: &Path) -> (std::path::PathBuf, String) {
     (cluster.place.path("alone"), answer["manifest"].as_str().unwrap().to_owned())
 }
 
+/// Asks again until an answer is as it should be.
+fn until(cluster: &Cluster, args: &[&str], ends: impl Fn(&Value) -> bool) -> Value {
+    let start = Instant::now();
+    loop {
+        let answer = cluster.json(args);
+        if ends(&answer) {
+            return answer;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{answer}\n{}", cluster.logs());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
 #[test]
 fn workers_make_what_one_process_makes() {
     let mut cluster = Cluster::start();
@@ -122,10 +136,16 @@ fn real_recordings_are_the_same_too() {
 fn a_stopped_worker_hands_back_and_a_foreign_root_is_refused() {
     let mut cluster = Cluster::start();
     let manifest = cluster.place.synth(40);
-    let (mut coordinator, mut worker) = (cluster.coordinator(), cluster.worker());
     let submit =
         ["submit", manifest.to_str().unwrap(), "--dataset", "d", "--shard-recordings", "4"];
+    // A coordinator that may not read the audio says why it does not go on.
+    let mut blind = cluster.service_with(&["coordinator"], |_| {});
     cluster.json(&submit);
+    until(&cluster, &["status", "d"], |status| {
+        status["queue"]["troubles"]["d"].as_str().is_some_and(|why| why.contains("audio_roots"))
+    });
+    assert_eq!(blind.stop(), Some(0));
+    let (mut coordinator, mut worker) = (cluster.coordinator(), cluster.worker());
     std::thread::sleep(Duration::from_millis(2000));
     let start = Instant::now();
     assert_eq!(worker.stop(), Some(0), "{}", worker.log());
@@ -138,25 +158,19 @@ fn a_stopped_worker_hands_back_and_a_foreign_root_is_refused() {
     let voices = manifest.parent().unwrap().to_str().unwrap().to_owned();
     let other = other.to_str().unwrap().to_owned();
     cluster.json(&["submit", &other, "--dataset", "e", "--audio-root", &voices]);
-    let aside = Instant::now();
-    let dead = loop {
-        let dead = cluster.json(&["dead", "list"]);
-        if dead["dead"].as_array().is_some_and(|dead| !dead.is_empty()) {
-            break dead;
-        }
-        assert!(aside.elapsed() < Duration::from_secs(60), "{}", cluster.logs());
-        std::thread::sleep(Duration::from_millis(500));
-    };
+    let letters = |dead: &Value| dead["dead"].as_array().map_or(0, Vec::len);
+    let dead = until(&cluster, &["dead", "list"], |dead| letters(dead) > 0);
     assert!(dead.to_string().contains("audio_roots"), "{dead}");
     assert_eq!(blind.stop(), Some(0));
     let secret = cluster.broker.url().split([':', '@']).nth(2).unwrap().to_owned();
     assert!(!cluster.logs().contains(&secret), "the broker's password is in a log");
 
-    // One that may read it takes them.
+    // One that may read it makes them; letters about what is made are dropped.
     let _worker = cluster.worker();
-    cluster.json(&["dead", "requeue", "--reason", "audio_roots"]);
+    cluster.json(&["dead", "requeue", dead["dead"][0]["shard"].as_str().unwrap()]);
     cluster.sealed("d", |_| {});
     cluster.sealed("e", |_| {});
+    until(&cluster, &["dead", "list"], |dead| letters(dead) == 0);
     assert_eq!(coordinator.stop(), Some(0));
     assert_eq!(coordinator.log().matches("panicked").count(), 0);
     let keys = cluster.runtime.block_on(async {

@@ -39,6 +39,12 @@ pub enum Error {
     /// There is no such batch.
     #[error("there is no batch {0}: `voxage status` lists those that there are")]
     NoBatch(voxage_contract::BatchId),
+    /// There is no such run.
+    #[error("there is no run '{0}': `voxage runs list` lists those that there are")]
+    NoRun(String),
+    /// Several runs have names that begin so.
+    #[error("several runs begin with '{0}': write more of the name")]
+    SeveralRuns(String),
     /// The data set has a batch that is not planned.
     #[error("data set '{dataset}' is not complete: batch {batch} is not planned yet")]
     Unplanned {

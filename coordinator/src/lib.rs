@@ -13,11 +13,13 @@ pub mod plan;
 pub mod problem;
 pub mod register;
 pub mod rejects;
+pub mod runs;
 pub mod seal;
 mod service;
 pub mod status;
 pub mod submit;
 mod survey;
+pub mod trainings;
 pub mod verify;
 
 pub use check::{Checked, check};

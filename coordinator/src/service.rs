@@ -5,7 +5,7 @@
 //! looks at the store and does what is missing; they avoid doing the same at the same
 //! time, but a result never depends on it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_contract::{BatchId, Beat, FeatureSpec, Kind, Name, ShardId};
+use voxage_contract::{BatchId, Beat, FeatureSpec, Kind, Name, ShardId, Task};
 use voxage_transport::source::Sources;
-use voxage_transport::{Amqp, AmqpQueue, Store};
+use voxage_transport::{Amqp, AmqpQueue, DeadLetter, Store};
 
 use crate::company::{BEAT_EVERY, Company};
 use crate::dispatch::{Missing, publish};
 use crate::plan::Planner;
 use crate::register::{Register, datasets};
+use crate::trainings::Trainings;
 use crate::{Result, seal, submit};
 
 /// Between two looks for work, unless a submission says that there is some.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two looks for trainings that were lost.
+const TRAININGS_EVERY: Duration = Duration::from_secs(30);
 
 /// Between a claim and the planning: long enough to hear who else claims.
 const CLAIM: Duration = Duration::from_millis(1500);
@@ -71,6 +75,8 @@ struct House {
     claim: Mutex<Option<Name>>,
     /// Data sets that were found complete, as they were then.
     settled: Mutex<HashMap<Name, Register>>,
+    /// Why data sets do not go on: for people, told by beats.
+    troubles: Mutex<BTreeMap<String, String>>,
 }
 
 impl Coordinator {
@@ -88,8 +94,11 @@ impl Coordinator {
             planning: Semaphore::new(1),
             claim: Mutex::default(),
             settled: Mutex::default(),
+            troubles: Mutex::default(),
         });
         info!(process = house.process, "coordinator ready");
+        let trainings = house.tend_trainings(self.amqp.queue("trainings").await?);
+        let mut trainings = std::pin::pin!(trainings);
         let (mut jobs, mut busy) = (JoinSet::new(), HashSet::new());
         let mut beat = tokio::time::interval(BEAT_EVERY);
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -103,12 +112,16 @@ impl Coordinator {
                 Some(ended) = jobs.join_next() => {
                     let (dataset, ended): (Name, Result<()>) = ended?;
                     busy.remove(&dataset);
+                    let mut troubles = lock(&house.troubles);
+                    troubles.remove(dataset.as_str());
                     if let Err(error) = ended {
                         warn!(%dataset, %error, "will be tried again");
+                        troubles.insert(dataset.to_string(), error.to_string());
                     }
                     continue;
                 }
                 () = house.company.news() => {}
+                () = &mut trainings => continue,
                 _ = look.tick() => {}
             }
             match datasets(&*house.store).await {
@@ -142,22 +155,26 @@ impl Coordinator {
 
 impl House {
     fn beat(&self) -> Beat {
-        let claim = self.lock_claim().as_ref().map(ToString::to_string);
+        let claim = lock(&self.claim).as_ref().map(ToString::to_string);
         Beat {
             version: WIRE_VERSION,
             process: self.process.clone(),
             role: "coordinator".into(),
             dataset: claim.unwrap_or_default(),
+            troubles: lock(&self.troubles).clone().into_iter().collect(),
             ..Beat::default()
         }
     }
 
-    fn lock_claim(&self) -> MutexGuard<'_, Option<Name>> {
-        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_settled(&self) -> MutexGuard<'_, HashMap<Name, Register>> {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sees to it that no training is forgotten, for ever.
+    async fn tend_trainings(&self, queue: AmqpQueue) {
+        let mut trainings = Trainings::default();
+        loop {
+            tokio::time::sleep(TRAININGS_EVERY).await;
+            if let Err(error) = trainings.tend(&*self.store, &queue, &self.company).await {
+                warn!(%error, "no look at the trainings");
+            }
+        }
     }
 
     /// Brings a data set to its end: everything planned, made and sealed.
@@ -165,7 +182,7 @@ impl House {
         let mut owed = HashSet::new();
         loop {
             let register = Register::read(&*self.store, dataset).await?;
-            if self.lock_settled().get(dataset) == Some(&register) {
+            if lock(&self.settled).get(dataset) == Some(&register) {
                 return Ok(());
             }
             if let Some(number) = register.next_unplanned() {
@@ -179,7 +196,8 @@ impl House {
             if self.await_shards(dataset, &spec, &register, &mut owed).await? {
                 let (key, sealed) = seal::seal(&*self.store, dataset, &spec).await?;
                 info!(key, rows = sealed.rows, rejects = sealed.rejects, "sealed");
-                self.lock_settled().insert(dataset.clone(), register);
+                self.drop_letters(dataset).await?;
+                lock(&self.settled).insert(dataset.clone(), register);
                 return Ok(());
             }
         }
@@ -192,7 +210,7 @@ impl House {
         if self.others_claim(dataset, |_| true) {
             return Ok(false);
         }
-        *self.lock_claim() = Some(dataset.clone());
+        *lock(&self.claim) = Some(dataset.clone());
         let planned = async {
             tokio::time::sleep(CLAIM).await;
             if self.others_claim(dataset, |other| other < self.process.as_str()) {
@@ -206,7 +224,7 @@ impl House {
             Ok(true)
         };
         let planned = planned.await;
-        *self.lock_claim() = None;
+        *lock(&self.claim) = None;
         planned
     }
 
@@ -288,6 +306,7 @@ impl House {
                     shards = missing.shards(),
                     "their tasks are lost or put aside: published again"
                 );
+                self.drop_letters(dataset).await?;
                 missing.publish(&*self.store, &self.tasks, |_| true).await?;
                 (patience, idle_since) = ((2 * patience).min(MOST_PATIENCE), None);
             }
@@ -296,8 +315,25 @@ impl House {
         }
     }
 
+    /// Drops the dead letters of a data set: their tasks are done, or about to be published
+    /// again.
+    async fn drop_letters(&self, dataset: &Name) -> Result<()> {
+        let letters = self.tasks.dead_letters();
+        if letters.count().await? > 0 {
+            let of_it = |letter: &DeadLetter| {
+                Task::read(&letter.payload).is_ok_and(|(task, _)| task.dataset == dataset.as_str())
+            };
+            letters.discard(of_it).await?;
+        }
+        Ok(())
+    }
+
     /// The shards that workers have in hand.
     fn held(&self) -> HashSet<String> {
         self.company.now().into_iter().flat_map(|beat| beat.shards).collect()
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

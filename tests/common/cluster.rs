@@ -34,8 +34,13 @@ pub struct Service {
 
 impl Cluster {
     pub fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// As [`start`](Self::start), with a broker that takes back what is unsettled for so long.
+    pub fn start_as(consumer_timeout: Option<Duration>) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let broker = std::thread::spawn(RabbitMq::start);
+        let broker = std::thread::spawn(move || RabbitMq::start_as(consumer_timeout));
         let s3 = runtime.block_on(TestS3::start());
         let broker = broker.join().unwrap();
         let endpoint = s3.env().iter().find(|(name, _)| name == "AWS_ENDPOINT_URL_S3");

@@ -193,10 +193,103 @@ pub fn manifest(dataset: &Name, number: u64) -> String {
     format!("{}{number:08}.json", manifests(dataset))
 }
 
+/// Where the training runs are.
+pub const RUNS: &str = "runs/";
+
 /// An object of one training run.
 #[must_use]
 pub fn run(run: &str, object: &str) -> String {
-    format!("runs/{run}/{object}")
+    format!("{RUNS}{run}/{object}")
+}
+
+/// The run that a key belongs to.
+#[must_use]
+pub fn run_of(key: &str) -> Option<&str> {
+    key.strip_prefix(RUNS)?.split('/').next()
+}
+
+/// Where trainings are that were asked for.
+pub const TRAININGS: &str = "trainings/";
+
+/// Where the requests of a run are.
+#[must_use]
+pub fn training(run: &str) -> String {
+    format!("{TRAININGS}{run}/")
+}
+
+/// What a run was asked for, the `ask`th time.
+#[must_use]
+pub fn asked(run: &str, ask: u64) -> String {
+    format!("{}{ask:08}/asked.json", training(run))
+}
+
+/// The run and the number of a request that was asked for.
+#[must_use]
+pub fn ask_of(key: &str) -> Option<(&str, u64)> {
+    let (run, place) = key.strip_prefix(TRAININGS)?.split_once('/')?;
+    Some((run, place.strip_suffix("/asked.json")?.parse().ok()?))
+}
+
+/// Why that failed.
+#[must_use]
+pub fn failed(run: &str, ask: u64) -> String {
+    format!("{}{ask:08}/failed.json", training(run))
+}
+
+/// Where the checkpoints of a run are.
+#[must_use]
+pub fn checkpoints(run: &str) -> String {
+    self::run(run, "checkpoints/")
+}
+
+/// A run after some steps.
+#[must_use]
+pub fn checkpoint(run: &str, step: u64) -> String {
+    format!("{}{step:012}.safetensors", checkpoints(run))
+}
+
+/// Where the metrics of a run are.
+#[must_use]
+pub fn metrics(run: &str) -> String {
+    self::run(run, "metrics/")
+}
+
+/// Lines of a run's metrics, up to a step.
+#[must_use]
+pub fn metrics_until(run: &str, step: u64) -> String {
+    format!("{}{step:012}.jsonl", metrics(run))
+}
+
+/// The same as an event file of TensorBoard.
+#[must_use]
+pub fn events_until(run: &str, step: u64) -> String {
+    self::run(run, &format!("tensorboard/events.out.tfevents.{step:012}"))
+}
+
+/// Where the lease of a run is.
+#[must_use]
+pub fn run_lease(run: &str) -> String {
+    self::run(run, "lease/")
+}
+
+/// One beat of a lease's term; the first one, 0, names its holder.
+#[must_use]
+pub fn lease_beat(folder: &str, term: u64, beat: u64) -> String {
+    format!("{folder}{term:08}/{beat:08}")
+}
+
+/// Says that a lease's term has ended.
+#[must_use]
+pub fn lease_end(folder: &str, term: u64) -> String {
+    format!("{folder}{term:08}/end")
+}
+
+/// The term and the beat of a key below a lease's folder; no beat if it is the term's end.
+#[must_use]
+pub fn lease_place(key: &str, folder: &str) -> Option<(u64, Option<u64>)> {
+    let (term, beat) = key.strip_prefix(folder)?.split_once('/')?;
+    let beat = if beat == "end" { None } else { Some(beat.parse().ok()?) };
+    Some((term.parse().ok()?, beat))
 }
 
 /// Where the versions of a model are.
@@ -235,7 +328,8 @@ pub fn shard_of(key: &str, dataset: &Name) -> Option<(SpecId, ShardId)> {
 #[must_use]
 pub fn is_known(key: &str) -> bool {
     let name = |text: &str| text.parse::<Name>().is_ok();
-    let number = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str, n| text.len() == n && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (number, step) = (|text: &str| digits(text, 8), |text: &str| digits(text, 12));
     let hex = |text: &str, digits| {
         text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
@@ -265,6 +359,19 @@ pub fn is_known(key: &str) -> bool {
             name(model) && number(n)
         }
         ["runs", run, "request.json" | "result.json"] => hex(run, 16),
+        ["trainings", run, ask, "asked.json" | "failed.json"] => hex(run, 16) && number(ask),
+        ["runs", run, "checkpoints", file] => {
+            hex(run, 16) && file.strip_suffix(".safetensors").is_some_and(step)
+        }
+        ["runs", run, "metrics", file] => {
+            hex(run, 16) && file.strip_suffix(".jsonl").is_some_and(step)
+        }
+        ["runs", run, "tensorboard", file] => {
+            hex(run, 16) && file.strip_prefix("events.out.tfevents.").is_some_and(step)
+        }
+        ["runs", run, "lease", term, beat] => {
+            hex(run, 16) && number(term) && (number(beat) || beat == "end")
+        }
         ["runs", run, "predictions", file] => hex(run, 16) && file.ends_with(".csv"),
         _ => key == PROBE,
     }
@@ -310,6 +417,13 @@ mod tests {
             format!("{}{}.wav", audio(&name), "0f".repeat(16)),
             format!("{}card.json", version(&name, 1)),
             run("0123456789abcdef", "result.json"),
+            asked("0123456789abcdef", 1),
+            failed("0123456789abcdef", 1),
+            checkpoint("0123456789abcdef", 1),
+            metrics_until("0123456789abcdef", 1),
+            events_until("0123456789abcdef", 1),
+            lease_beat(&run_lease("0123456789abcdef"), 1, 2),
+            lease_end(&run_lease("0123456789abcdef"), 1),
             PROBE.to_owned(),
         ] {
             assert!(is_known(&key), "{key}");

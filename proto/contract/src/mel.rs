@@ -37,6 +37,21 @@ pub struct Mel {
     pub bytes: Vec<u8>,
 }
 
+/// A stored spectrogram that is kept elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MelView<'a> {
+    /// Number of frames.
+    pub n_frames: usize,
+    /// What the bytes are.
+    pub storage: MelStorage,
+    /// Factor from a stored number to dB.
+    pub scale: f32,
+    /// Added after scaling, in dB.
+    pub offset: f32,
+    /// The cells, frame after frame.
+    pub bytes: &'a [u8],
+}
+
 impl MelStorage {
     /// Bytes of one cell.
     #[must_use]
@@ -68,20 +83,38 @@ impl Mel {
         Self { n_frames: db.len() / N_MELS, storage, scale, offset, bytes }
     }
 
+    /// This spectrogram, borrowed.
+    #[must_use]
+    pub fn view(&self) -> MelView<'_> {
+        let &Self { n_frames, storage, scale, offset, ref bytes } = self;
+        MelView { n_frames, storage, scale, offset, bytes }
+    }
+
     /// The cells in dB, row-major `[n_frames, 128]`.
     #[must_use]
     pub fn to_db(&self) -> Vec<f32> {
-        self.frames_db(0..self.n_frames)
+        self.view().to_db()
+    }
+}
+
+impl MelView<'_> {
+    /// Least and greatest cell in dB; zeros where there are none. Bytes are spread over their
+    /// recording's own range, so that of those none is looked at.
+    #[must_use]
+    pub fn range_db(self) -> (f32, f32) {
+        match self.storage {
+            MelStorage::U8 => (self.offset, 255.0 * self.scale + self.offset),
+            MelStorage::F16 | MelStorage::F32 => range(&self.to_db()),
+        }
     }
 
-    /// The cells of some frames in dB.
+    /// The cells in dB, row-major `[n_frames, 128]`.
     ///
     /// # Panics
-    /// If the range leaves `0..n_frames`.
+    /// If the bytes are fewer than the frames take.
     #[must_use]
-    pub fn frames_db(&self, frames: std::ops::Range<usize>) -> Vec<f32> {
-        let frame_bytes = N_MELS * self.storage.cell_bytes();
-        let bytes = &self.bytes[frames.start * frame_bytes..frames.end * frame_bytes];
+    pub fn to_db(self) -> Vec<f32> {
+        let bytes = &self.bytes[..self.n_frames * N_MELS * self.storage.cell_bytes()];
         match self.storage {
             MelStorage::U8 => {
                 bytes.iter().map(|&x| f32::from(x) * self.scale + self.offset).collect()
@@ -125,6 +158,7 @@ mod tests {
             ] {
                 let mel = Mel::encode(cells, storage);
                 prop_assert_eq!(mel.bytes.len(), cells.len() * storage.cell_bytes());
+                prop_assert_eq!(mel.view().range_db(), range(&mel.to_db()));
                 for (a, b) in mel.to_db().iter().zip(cells) {
                     prop_assert!((a - b).abs() <= error, "{storage:?}: {a} {b}");
                 }
@@ -136,5 +170,7 @@ mod tests {
     fn a_constant_spectrogram_stays_constant() {
         let mel = Mel::encode(&[-3.5; N_MELS], MelStorage::U8);
         assert_eq!(mel.to_db(), [-3.5; N_MELS]);
+        assert_eq!(mel.view().range_db(), (-3.5, -3.5));
+        assert_eq!(Mel::encode(&[], MelStorage::U8).view().range_db(), (0.0, 0.0));
     }
 }

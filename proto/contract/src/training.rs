@@ -20,11 +20,65 @@ pub enum Request {
     Predict(PredictRequest),
 }
 
+/// How a trainer reaches its store, beside the environment's `AWS_*`: nothing that comes out
+/// depends on it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Access {
+    /// URL of the S3 server; none for the environment's.
+    pub s3_endpoint: Option<String>,
+    /// Region of the bucket; none for the environment's.
+    pub s3_region: Option<String>,
+    /// Whether buckets are named in the path; none for: where there is an endpoint.
+    pub s3_path_style: Option<bool>,
+    /// Where shards of a store that is far away are kept; none for nowhere.
+    pub cache: Option<CacheSettings>,
+}
+
+/// A folder for shards of a store that is far away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CacheSettings {
+    /// Where it is.
+    pub folder: String,
+    /// What it may take in MiB.
+    pub limit_mib: u64,
+}
+
+/// How a training is carried out: nothing that comes out depends on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upkeep {
+    /// Seconds between two checkpoints.
+    pub checkpoint_s: f64,
+    /// Checkpoints that are kept, the newest.
+    pub checkpoints: usize,
+    /// Threads that read samples.
+    pub loader_threads: usize,
+    /// A training split whose spectrograms take at most so many MiB is kept where the
+    /// network is, and read once; 0 for never.
+    pub resident_mib: u64,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { checkpoint_s: 60.0, checkpoints: 2, loader_threads: 1, resident_mib: 1024 }
+    }
+}
+
 /// Fit a model to a sealed manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
-    /// Directory of the store.
+    /// The store: a directory, or `s3://bucket/prefix`.
     pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// How it is carried out.
+    #[serde(default)]
+    pub upkeep: Upkeep,
+    /// Whether to wait for another process that is at the same run, or to end at once.
+    #[serde(default)]
+    pub patient: bool,
     /// Key of the sealed manifest.
     pub manifest: String,
     /// Name of the model that gets a new version.
@@ -36,8 +90,11 @@ pub struct TrainRequest {
 /// Measure a model on the test split of a sealed manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluateRequest {
-    /// Directory of the store.
+    /// The store: a directory, or `s3://bucket/prefix`.
     pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// Key of the model version, or its name for the newest.
     pub model: String,
     /// Key of the sealed manifest; none for the one that the model was trained on.
@@ -47,14 +104,21 @@ pub struct EvaluateRequest {
 /// Predict recordings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PredictRequest {
-    /// Directory of the store.
+    /// The store: a directory, or `s3://bucket/prefix`.
     pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// Key of the model version, or its name for the newest.
     pub model: String,
     /// URI that the paths are relative to.
     pub audio_root: String,
     /// Threads that extract features.
     pub slots: usize,
+}
+
+fn is_default(access: &Access) -> bool {
+    *access == Access::default()
 }
 
 /// How a 128 × 128 image is made of a spectrogram of any length.
@@ -89,12 +153,34 @@ pub enum Schedule {
     Cosine,
 }
 
+/// Where a training computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// On a GPU if there is one, else on the processor.
+    Auto,
+    /// On the processor.
+    Cpu,
+    /// On a GPU, which must be there.
+    Cuda,
+}
+
 /// Networks by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Architecture {
     /// The original report's: convolutions over the image, an MLP over the table, joined.
     #[serde(rename = "seed-cnn-mlp")]
     SeedCnnMlp,
+}
+
+impl Architecture {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SeedCnnMlp => "seed-cnn-mlp",
+        }
+    }
 }
 
 /// Everything that a training depends on besides its data.
@@ -127,6 +213,9 @@ pub struct TrainSettings {
     pub learning_rate: f64,
     /// How it goes on.
     pub schedule: Schedule,
+    /// Decay of the running mean of the weights, from 0 (none) to below 1: where there is
+    /// one, it is what is measured and kept.
+    pub ema: f64,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f64,
     /// Fixes initial weights, order and crops.
@@ -135,6 +224,8 @@ pub struct TrainSettings {
     pub validation_share: f64,
     /// Share of the speakers that measure the model, 0 to 1.
     pub test_share: f64,
+    /// Where it computes.
+    pub device: Device,
     /// Threads of a step.
     pub threads: usize,
 }
@@ -155,10 +246,12 @@ impl Default for TrainSettings {
             batch_size: 32,
             learning_rate: 3e-4,
             schedule: Schedule::Cosine,
+            ema: 0.0,
             weight_decay: 1e-4,
             seed: 1,
             validation_share: 0.15,
             test_share: 0.15,
+            device: Device::Auto,
             threads: 2,
         }
     }
@@ -180,6 +273,7 @@ impl TrainSettings {
             ("learning_rate", self.learning_rate > 0.0, "more than 0"),
             ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
             ("dropout", share(self.dropout), "from 0 to below 1"),
+            ("ema", share(self.ema), "from 0 to below 1"),
             ("validation_share", share(self.validation_share), "from 0 to below 1"),
             ("test_share", share(self.test_share), "from 0 to below 1"),
             (
@@ -207,7 +301,13 @@ impl TrainRequest {
     /// Names the run. Where the store is does not matter to what comes out.
     #[must_use]
     pub fn run_id(&self) -> String {
-        let same = Self { root: String::new(), ..self.clone() };
+        let same = Self {
+            root: String::new(),
+            access: Access::default(),
+            upkeep: Upkeep::default(),
+            patient: false,
+            ..self.clone()
+        };
         run_id(&serde_json::to_string(&same).unwrap_or_default())
     }
 }
@@ -232,6 +332,21 @@ pub enum Event {
     },
     /// One recording's prediction, in the order of the request.
     Prediction(Prediction),
+    /// The end of a training that was asked to stop: it goes on from a checkpoint when it
+    /// is asked for again.
+    Interrupted {
+        /// The run.
+        run: String,
+        /// Steps that are behind it.
+        step: u64,
+    },
+    /// The end of a training that another process is at.
+    Busy {
+        /// The run.
+        run: String,
+        /// The other process, for people.
+        holder: String,
+    },
     /// The end of a training.
     Trained(Trained),
     /// The end of an evaluation.
@@ -245,7 +360,47 @@ pub enum Event {
     Failed {
         /// Why, and what to do.
         message: String,
+        /// Whether the same may succeed later.
+        transient: bool,
     },
+}
+
+/// One line of a run's metrics: what some steps, or a whole epoch, came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Steps since the start of the run.
+    pub step: u64,
+    /// The epoch under way, from 1.
+    pub epoch: u64,
+    /// Mean loss of the steps since the last such line, or of the epoch; none if it was no
+    /// number.
+    pub loss: Option<f64>,
+    /// Step size.
+    pub learning_rate: f64,
+    /// Samples trained a second, in the same time.
+    pub samples_per_s: f64,
+    /// The RMSE in years on the split that stops the training, at the end of an epoch.
+    pub stopping_rmse: Option<f64>,
+    /// Whether this is about a whole epoch.
+    pub epoch_end: bool,
+    /// When, in seconds since 1970.
+    pub at_unix_s: f64,
+}
+
+impl Metric {
+    /// Its numbers by name.
+    pub fn scalars(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let all = if self.epoch_end {
+            [("epoch/loss", self.loss), ("epoch/stopping_rmse", self.stopping_rmse), ("", None)]
+        } else {
+            [
+                ("loss", self.loss),
+                ("learning_rate", Some(self.learning_rate)),
+                ("samples_per_s", Some(self.samples_per_s)),
+            ]
+        };
+        all.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
 }
 
 /// A recording's predicted age.
@@ -375,12 +530,17 @@ mod tests {
     fn a_run_is_named_by_everything_but_the_place() {
         let request = TrainRequest {
             root: "a".into(),
+            access: Access::default(),
+            upkeep: Upkeep::default(),
+            patient: false,
             manifest: "m".into(),
             model: Name::nearest("age"),
             settings: TrainSettings::default(),
         };
         let id = request.run_id();
-        assert_eq!(TrainRequest { root: "b".into(), ..request.clone() }.run_id(), id);
+        let cache = Some(CacheSettings { folder: "c".into(), limit_mib: 1 });
+        let access = Access { cache, ..Access::default() };
+        assert_eq!(TrainRequest { root: "b".into(), access, ..request.clone() }.run_id(), id);
         assert_ne!(TrainRequest { manifest: "n".into(), ..request.clone() }.run_id(), id);
         let settings = TrainSettings { seed: 2, ..TrainSettings::default() };
         assert_ne!(TrainRequest { settings, ..request }.run_id(), id);

@@ -1,5 +1,8 @@
 //! The bytes of a shard back into rows.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use arrow::array::{
     Array as _, AsArray as _, BinaryArray, FixedSizeListArray, Float32Array, Float64Array,
     ListArray, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
@@ -7,16 +10,29 @@ use arrow::array::{
 use arrow::datatypes::Float32Type;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::file::reader::Length as _;
+use parquet::schema::types::ColumnDescriptor;
 use voxage_contract::digest::Digest;
 use voxage_contract::{AudioInfo, Features, Gender, Mel, Recording, Reject, Split, Warning};
 
 use crate::footer::Footer;
+use crate::mels::Mels;
+use crate::parts::Parts;
 use crate::row::Row;
+use crate::samples::SampleTable;
 use crate::{Error, Result};
 
-/// Rows decoded at a time.
+/// Rows decoded at a time, at most, and what they take about, at most.
 const BATCH_ROWS: usize = 64;
+const BATCH_BYTES: i64 = 8 << 20;
 
 /// Which columns of a shard to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +43,11 @@ pub enum Columns {
     Table,
 }
 
-/// A shard in memory.
+/// A shard in memory, or as much of it as is at hand.
 #[derive(Debug, Clone)]
 pub struct Shard {
-    bytes: Bytes,
+    pub(crate) file: Parts,
+    pub(crate) metadata: ArrowReaderMetadata,
     footer: Footer,
 }
 
@@ -40,9 +57,57 @@ impl Shard {
     /// # Errors
     /// If they are none.
     pub fn open(bytes: Bytes) -> Result<Self> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())?;
-        let footer = Footer::from_parquet(reader.metadata())?;
-        Ok(Self { bytes, footer })
+        // Where pages are lets single spectrograms be read.
+        let pages = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&bytes, pages)?;
+        let footer = Footer::from_parquet(metadata.metadata())?;
+        Ok(Self { file: Parts::whole(bytes), metadata, footer })
+    }
+
+    /// Opens the last bytes of a shard of `size` bytes: only its footer is at hand then.
+    ///
+    /// # Errors
+    /// If it is no shard. `Ok(Err(n))` if the last `n` bytes are needed.
+    pub fn open_tail(tail: &Bytes, size: u64) -> Result<std::result::Result<Self, u64>> {
+        let mut reader = ParquetMetaDataReader::new();
+        match reader.try_parse_sized(tail, size) {
+            Ok(()) => {
+                let metadata = Arc::new(reader.finish()?);
+                let metadata = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())?;
+                let footer = Footer::from_parquet(metadata.metadata())?;
+                Ok(Ok(Self { file: Parts::of(size, Vec::new()), metadata, footer }))
+            }
+            Err(ParquetError::NeedMoreData(needed)) => Ok(Err(needed as u64)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where in the file its table is, for [`Shard::with_parts`]: a range a row group.
+    #[must_use]
+    pub fn table_ranges(&self) -> Vec<Range<u64>> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let range = |group: &RowGroupMetaData| {
+            let table = group.columns().iter().filter(|column| !is_mel(column.column_descr()));
+            let ranges = table.map(ColumnChunkMetaData::byte_range);
+            let ends = ranges.map(|(start, length)| (start, start.saturating_add(length)));
+            let least = |all: (u64, u64), one: (u64, u64)| (all.0.min(one.0), all.1.max(one.1));
+            ends.reduce(least).map_or(0..0, |(start, end)| start..end)
+        };
+        groups.map(range).collect()
+    }
+
+    /// With some more of the file at hand, each part with its place.
+    #[must_use]
+    pub fn with_parts(self, parts: Vec<(u64, Bytes)>) -> Self {
+        Self { file: Parts::of(self.file.len(), parts), ..self }
+    }
+
+    /// What a training needs of its rows, but for the spectrograms.
+    ///
+    /// # Errors
+    /// If it is damaged or not at hand.
+    pub fn samples(&self) -> Result<SampleTable> {
+        SampleTable::read(self)
     }
 
     /// What the shard says of itself.
@@ -56,9 +121,18 @@ impl Shard {
     /// # Errors
     /// If a row is not what was written.
     pub fn verify(&self) -> Result<()> {
+        let table = self.samples()?;
+        let good: Vec<_> = (0..table.len()).filter(|&row| table.is_good(row)).collect();
+        let (mels, mut places) = (Mels::find(self, &table, &good)?, 0..good.len());
         let mut digest = Digest::new("rows");
-        for row in self.rows(Columns::All)? {
-            digest = row?.add_to(digest);
+        for row in self.rows(Columns::Table)? {
+            let mut row = row?;
+            if let Ok(features) = &mut row.outcome {
+                // One at a time: together they may be large.
+                let place = places.next().ok_or(Error::Altered)?;
+                features.mel.bytes = mels.unpack(place)?.into();
+            }
+            digest = row.add_to(digest);
         }
         if digest.hex() == self.footer.digest { Ok(()) } else { Err(Error::Altered) }
     }
@@ -68,24 +142,38 @@ impl Shard {
     /// # Errors
     /// Each row may fail if the shard is damaged.
     pub fn rows(&self, columns: Columns) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(self.bytes.clone())?;
-        let mask = match columns {
-            Columns::All => ProjectionMask::all(),
-            Columns::Table => {
-                let schema = builder.parquet_schema();
-                let wanted =
-                    (0..schema.num_columns()).filter(|&i| schema.column(i).name() != "mel");
-                ProjectionMask::leaves(schema, wanted.collect::<Vec<_>>())
-            }
-        };
-        let reader: ParquetRecordBatchReader =
-            builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?;
+        let metadata = self.metadata.metadata();
+        let bytes: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
+        let fitting =
+            BATCH_BYTES.saturating_mul(metadata.file_metadata().num_rows()) / bytes.max(1);
+        let n_rows = usize::try_from(fitting).unwrap_or(1).clamp(1, BATCH_ROWS);
+        let reader = self.read(n_rows, |column| columns == Columns::All || !is_mel(column))?;
         let footer = self.footer.clone();
         Ok(reader.flat_map(move |batch| match batch {
             Ok(batch) => rows(&batch, &footer).unwrap_or_else(|error| vec![Err(error)]),
             Err(error) => vec![Err(error.into())],
         }))
     }
+
+    /// The columns that are wanted, some rows at a time.
+    pub(crate) fn read(
+        &self,
+        batch_rows: usize,
+        wanted: impl Fn(&ColumnDescriptor) -> bool,
+    ) -> Result<ParquetRecordBatchReader> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.file.clone(),
+            self.metadata.clone(),
+        );
+        let schema = builder.parquet_schema();
+        let wanted = (0..schema.num_columns()).filter(|&i| wanted(&schema.column(i)));
+        let mask = ProjectionMask::leaves(schema, wanted.collect::<Vec<_>>());
+        Ok(builder.with_projection(mask).with_batch_size(batch_rows).build()?)
+    }
+}
+
+fn is_mel(column: &ColumnDescriptor) -> bool {
+    column.name() == "mel"
 }
 
 fn rows(batch: &RecordBatch, footer: &Footer) -> Result<Vec<Result<Row>>> {
@@ -127,11 +215,6 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn open(batch: &'a RecordBatch, footer: &'a Footer) -> Result<Self> {
-        fn column<'a, A: 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a A> {
-            batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref()).ok_or_else(
-                || Error::NotAShard(format!("its column {name} is missing or of another type")),
-            )
-        }
         Ok(Self {
             footer,
             id: column(batch, "id")?,
@@ -249,7 +332,15 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn text(column: &StringArray, i: usize) -> Option<&str> {
+/// A column of a batch as its type.
+pub(crate) fn column<'a, A: 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a A> {
+    batch
+        .column_by_name(name)
+        .and_then(|column| column.as_any().downcast_ref())
+        .ok_or_else(|| Error::NotAShard(format!("its column {name} is missing or of another type")))
+}
+
+pub(crate) fn text(column: &StringArray, i: usize) -> Option<&str> {
     column.is_valid(i).then(|| column.value(i))
 }
 

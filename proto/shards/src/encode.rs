@@ -10,7 +10,7 @@ use arrow::datatypes::Float32Type;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use voxage_contract::spec::EMBEDDING_UNITS;
 use voxage_contract::{Embedding, FeatureSpec, Features, Reject};
@@ -20,8 +20,9 @@ use crate::footer::Footer;
 use crate::row::Row;
 use crate::schema::schema;
 
-/// Rows of a row group: some megabytes, so that a reader needs no more at a time.
-const ROW_GROUP_ROWS: usize = 64;
+/// Rows of a row group: all of a usual shard, so that its table is read at once, before the
+/// spectrograms.
+const ROW_GROUP_ROWS: usize = 1024;
 
 /// The bytes of a shard with these rows, in this order.
 ///
@@ -31,19 +32,29 @@ const ROW_GROUP_ROWS: usize = 64;
 /// # Errors
 /// If a row does not fit the spec.
 pub fn encode(shard: &str, spec: &FeatureSpec, rows: &[Row]) -> Result<Bytes> {
-    let schema = schema(spec);
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays(spec, rows))?;
     let mel = ColumnPath::from("mel");
     let properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        // The writer looks at a page's size after each such batch; spectrograms are large.
-        .set_write_batch_size(8)
+        // A page a spectrogram, so that it can be read alone.
+        .set_column_data_page_size_limit(mel.clone(), 1)
         .set_column_dictionary_enabled(mel.clone(), false)
-        .set_column_statistics_enabled(mel, EnabledStatistics::None)
-        .set_key_value_metadata(Some(Footer::of(shard, spec, rows).to_pairs()))
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+        .set_column_statistics_enabled(mel, EnabledStatistics::None);
+    write(shard, spec, rows, properties)
+}
+
+/// The bytes of a shard in a layout.
+pub(crate) fn write(
+    shard: &str,
+    spec: &FeatureSpec,
+    rows: &[Row],
+    layout: WriterPropertiesBuilder,
+) -> Result<Bytes> {
+    let schema = schema(spec);
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays(spec, rows))?;
+    let footer = Footer::of(shard, spec, rows).to_pairs();
+    let layout = layout.set_key_value_metadata(Some(footer)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(layout))?;
     writer.write(&batch)?;
     Ok(writer.into_inner()?.into())
 }

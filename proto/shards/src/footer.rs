@@ -1,11 +1,11 @@
 //! What a shard's footer says of it, readable without its rows.
 
 use bytes::Bytes;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use voxage_contract::FeatureSpec;
 use voxage_contract::spec::EXTRACTOR_VERSION;
 
+use crate::decode::Shard;
 use crate::row::{Row, digest, sources_digest};
 use crate::{Error, Result};
 
@@ -48,12 +48,7 @@ impl Footer {
     /// # Errors
     /// If it is no shard. `Ok(Err(n))` if the last `n` bytes are needed.
     pub fn from_tail(tail: &Bytes, size: u64) -> Result<std::result::Result<Self, u64>> {
-        let mut reader = ParquetMetaDataReader::new();
-        match reader.try_parse_sized(tail, size) {
-            Ok(()) => Self::from_parquet(&reader.finish()?).map(Ok),
-            Err(ParquetError::NeedMoreData(needed)) => Ok(Err(needed as u64)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Shard::open_tail(tail, size)?.map(|shard| shard.footer().clone()))
     }
 
     pub(crate) fn from_parquet(metadata: &ParquetMetaData) -> Result<Self> {

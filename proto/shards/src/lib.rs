@@ -6,14 +6,20 @@
 mod decode;
 mod encode;
 mod footer;
+mod mels;
+mod page;
+mod parts;
 mod row;
+mod samples;
 mod schema;
 pub mod table;
 
 pub use decode::{Columns, Shard};
 pub use encode::encode;
 pub use footer::Footer;
+pub use mels::Mels;
 pub use row::Row;
+pub use samples::{Sample, SampleTable};
 
 /// A shard that cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,20 @@
 //! The law of the shard: what is written is read back equal.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use parquet::basic::Compression;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use proptest::prelude::*;
 use voxage_contract::spec::EMBEDDING_UNITS;
 use voxage_contract::{
-    AudioInfo, Embedding, FeatureSpec, Features, Gender, Mel, MelStorage, N_MELS, Recording,
-    Reject, Split, Warning,
+    AudioInfo, Embedding, FeatureSpec, Features, Gender, Mel, MelStorage, MelView, N_MELS,
+    Recording, Reject, Split, Warning,
 };
 
-use crate::{Columns, Footer, Row, Shard, encode};
+use crate::encode::write;
+use crate::{Columns, Footer, Mels, Row, Sample, Shard, encode};
 
 fn recording() -> impl Strategy<Value = Recording> {
     let text = "[a-zA-Zé0-9 \"\\\\,]{1,12}";
@@ -103,6 +109,101 @@ proptest! {
         prop_assert_eq!(&footer.spec, &spec);
         prop_assert_eq!(&Footer::of("s1", &spec, &read), footer);
     }
+}
+
+/// What a sample says of its row must be what the row says.
+fn agrees(sample: &Sample, row: &Row) {
+    let (recording, features) = (&row.recording, row.outcome.as_ref().unwrap());
+    assert_eq!((sample.id(), sample.speaker()), (&*recording.id, &*recording.speaker));
+    assert_eq!(sample.group(), recording.group());
+    assert_eq!(sample.age_years(), recording.age_years);
+    assert_eq!((sample.gender(), sample.split()), (recording.gender(), recording.split()));
+    assert_eq!(sample.tabular().collect::<Vec<_>>(), features.tabular);
+    assert_eq!(sample.embedding(), features.embedding.as_deref());
+    let mel = sample.mel();
+    let same = MelView { bytes: features.mel.view().bytes, ..mel };
+    assert_eq!(same, features.mel.view());
+}
+
+/// How shards were laid out at first: small row groups, pages of several spectrograms.
+fn first_layout() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::LZ4_RAW)
+        .set_max_row_group_row_count(Some(64))
+        .set_write_batch_size(8)
+        .set_column_dictionary_enabled("mel".into(), false)
+        .set_column_statistics_enabled("mel".into(), EnabledStatistics::None)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn samples_are_those_of_the_rows_in_every_layout(
+        (spec, rows) in shard(),
+        layout in 0..3,
+        every in 1..4usize,
+    ) {
+        let bytes = match layout {
+            0 => encode("s1", &spec, &rows),
+            1 => write("s1", &spec, &rows, first_layout()),
+            _ => write("s1", &spec, &rows, first_layout().set_offset_index_disabled(true)),
+        };
+        let shard = Shard::open(bytes.unwrap()).unwrap();
+        shard.verify().unwrap();
+        let table = Arc::new(shard.samples().unwrap());
+        prop_assert_eq!(table.len(), rows.len());
+        let good: Vec<_> = (0..rows.len()).filter(|&i| table.is_good(i)).collect();
+        prop_assert_eq!(&good, &(0..rows.len()).filter(|&i| rows[i].outcome.is_ok()).collect::<Vec<_>>());
+        let some: Vec<_> = good.into_iter().step_by(every).collect();
+        let mels = Mels::find(&shard, &table, &some).unwrap();
+        for (place, &i) in some.iter().enumerate() {
+            let sample = table.sample_with(i, &mels, place).unwrap();
+            agrees(&sample, &rows[i]);
+            prop_assert_eq!(sample.mel().bytes, &rows[i].outcome.as_ref().unwrap().mel.bytes[..]);
+        }
+    }
+
+    #[test]
+    fn a_table_is_read_from_its_ranges_alone((spec, rows) in shard()) {
+        let bytes = encode("s1", &spec, &rows).unwrap();
+        let size = bytes.len() as u64;
+        let tail = |n: u64| bytes.slice((size - n) as usize..);
+        let needed = Shard::open_tail(&tail(8), size).unwrap().unwrap_err();
+        let shard = Shard::open_tail(&tail(needed), size).unwrap().unwrap();
+        prop_assert!(shard.samples().is_err());
+        let ranges = shard.table_ranges();
+        prop_assert_eq!(ranges.len(), 1);
+        let part = |range: &Range<u64>| {
+            (range.start, bytes.slice(range.start as usize..range.end as usize))
+        };
+        let shard = shard.with_parts(ranges.iter().map(part).collect());
+        let table = Arc::new(shard.samples().unwrap());
+        for (i, row) in rows.iter().enumerate().filter(|(_, row)| row.outcome.is_ok()) {
+            agrees(&table.sample(i), row);
+        }
+        let good: Vec<_> = (0..rows.len()).filter(|&i| table.is_good(i)).collect();
+        // Where spectrograms are is not known then.
+        prop_assert!(good.is_empty() || Mels::find(&shard, &table, &good).is_err());
+    }
+}
+
+#[test]
+fn a_spectrogram_is_a_page() {
+    let features = |n: usize| Features {
+        audio: AudioInfo::default(),
+        mel: Mel::encode(&vec![-1.0; n * N_MELS], MelStorage::U8),
+        tabular: vec![None; FeatureSpec::default().columns().count()],
+        embedding: None,
+        warnings: vec![],
+    };
+    let row = |n| Row { recording: Recording::default(), outcome: Ok(features(n)) };
+    let rows: Vec<_> = (1..=300).map(row).collect();
+    let shard = Shard::open(encode("s1", &FeatureSpec::default(), &rows).unwrap()).unwrap();
+    let metadata = shard.metadata.metadata();
+    assert_eq!(metadata.num_row_groups(), 1);
+    let pages = metadata.offset_index().unwrap()[0].last().unwrap();
+    assert_eq!(pages.page_locations().len(), 300);
 }
 
 #[test]

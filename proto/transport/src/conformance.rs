@@ -26,6 +26,7 @@ pub async fn store(store: Arc<dyn Store>) {
     ranges_lie_within_the_object(&*store).await;
     listings_are_complete(&*store).await;
     keys_are_checked(&*store).await;
+    what_is_deleted_is_gone(&*store).await;
     one_racer_wins(store).await;
 }
 
@@ -80,6 +81,17 @@ async fn keys_are_checked(store: &dyn Store) {
         let put = store.put_new(key, Bytes::new()).await;
         assert!(matches!(put, Err(Error::BadKey(_))), "key '{key}' was taken");
     }
+}
+
+async fn what_is_deleted_is_gone(store: &dyn Store) {
+    let put = async || store.put_new("gone/a", Bytes::from_static(b"1")).await.expect("put");
+    store.delete("gone/a").await.expect("what is not there is deleted already");
+    put().await;
+    store.put_new("gone/ab", Bytes::from_static(b"2")).await.expect("put");
+    store.delete("gone/a").await.expect("delete");
+    assert!(matches!(store.get("gone/a").await, Err(Error::NotFound(_))));
+    assert_eq!(store.keys("gone/").await.expect("keys"), ["gone/ab"]);
+    assert_eq!(put().await, Put::Created);
 }
 
 async fn one_racer_wins(store: Arc<dyn Store>) {

@@ -129,6 +129,10 @@ impl Store for Dir {
         stream::once(listed).try_flatten().boxed()
     }
 
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        self.path(key).ok()
+    }
+
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Put> {
         self.blocking("write", key, move |path, root| {
             if path.exists() {
@@ -152,6 +156,13 @@ impl Store for Dir {
             }
         })
         .await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        match self.blocking("delete", key, |path, _| fs::remove_file(path)).await {
+            Err(Error::NotFound(_)) => Ok(()),
+            deleted => deleted,
+        }
     }
 }
 

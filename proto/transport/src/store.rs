@@ -1,6 +1,7 @@
-//! The Store: objects that are created once and never changed.
+//! The Store: objects that are created once, never changed, and seldom deleted.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,9 +54,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// `prefix` is empty or ends in '/'.
     fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a>;
 
+    /// The file that an object is, of a store on this machine, whether it is there or not.
+    fn local_path(&self, _key: &str) -> Option<PathBuf> {
+        None
+    }
+
     /// Creates an object, durably and whole, unless it is there already. Of several
     /// concurrent calls exactly one gets [`Put::Created`].
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<Put>;
+
+    /// Deletes an object for ever; one that is not there is no error. Only for what nothing
+    /// refers to any more.
+    async fn delete(&self, key: &str) -> Result<()>;
 }
 
 /// What is built from a store's few calls.

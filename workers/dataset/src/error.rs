@@ -1,5 +1,7 @@
 //! What stops a data set from being read.
 
+use std::path::PathBuf;
+
 use voxage_contract::Kind;
 
 /// A data set that cannot be read.
@@ -14,6 +16,14 @@ pub enum Error {
         /// The object.
         key: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// The cache cannot be used.
+    #[error("cache {}: {why}", .folder.display())]
+    Cache {
+        /// Where it is.
+        folder: PathBuf,
+        /// What is wrong with it, and what to do.
         why: String,
     },
     /// Two of a speaker's recordings were submitted for different splits.

@@ -1,21 +1,31 @@
-//! A sealed manifest as a stream of samples in a seeded order, with speaker-disjoint
-//! splits.
+//! A sealed manifest as batches of samples in a seeded order, with speaker-disjoint splits.
 //!
-//! Always holds: the order follows from the manifest and the seed alone; a speaker is
-//! in one split only; memory is one block of rows, whatever the data set's size. It knows
-//! nothing of torch.
+//! Always holds: the order follows from the manifest and the seed alone, and any position in
+//! it can be started at; a speaker is in one split only; memory is bounded, whatever the
+//! data set's size. It knows nothing of torch.
 
+mod batches;
+mod cache;
 mod error;
+mod fetch;
+mod map;
 mod open;
+mod order;
+mod pool;
+mod quality;
 mod rng;
 mod splits;
-mod stream;
+mod window;
+mod work;
 
+pub use batches::{Batches, Samples};
+pub use cache::Cache;
 pub use error::{Error, Result};
-pub use open::Dataset;
+pub use open::{Dataset, Pass};
+pub use order::{BLOCK_BYTES, BLOCK_ROWS, Order, Place};
+pub use pool::{Pool, Pooled};
+pub use quality::Quality;
 pub use rng::Rng;
 pub use splits::SplitRule;
-pub use stream::{Order, Sample, Samples};
-
-#[cfg(test)]
-mod tests;
+pub use voxage_shards::{Columns, Sample};
+pub use window::{Norm, window};

@@ -1,37 +1,71 @@
 //! A sealed data set, open for reading.
+//!
+//! Always holds: what is in memory is some bytes a shard, and the speakers whose split was
+//! submitted. A row counts if it has features and an age and was not replaced.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 use voxage_contract::sealed::SEALED_FORMAT;
 use voxage_contract::{SealedManifest, SealedShard, Split, keys};
-use voxage_shards::{Columns, Row, Shard};
+use voxage_shards::{Columns, SampleTable};
 use voxage_transport::Store;
 
-use crate::splits::{SplitRule, Splits};
-use crate::stream::{Order, Samples};
+use crate::batches::{Batches, Samples};
+use crate::cache::Cache;
+use crate::fetch;
+use crate::order::{Order, Place, Plan, Stock};
+use crate::quality::Quality;
+use crate::splits::{SplitRule, Splits, Standing};
 use crate::{Error, Result};
+
+/// Shards whose tables are read at a time.
+const READERS: usize = 32;
 
 /// A sealed data set. Its calls block: use it from threads, not from async code.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Handle,
+    pub(crate) cache: Option<Cache>,
+    /// Which shards were compared with their digests.
+    pub(crate) verified: Arc<[AtomicBool]>,
     manifest: Arc<SealedManifest>,
     splits: Arc<Splits>,
+    tallies: Arc<[Tally]>,
 }
 
+/// One pass over a split.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// The split.
+    pub split: Split,
+    /// In which order.
+    pub order: Order,
+    /// With spectrograms or without.
+    pub columns: Columns,
+    /// Position of the first sample: what is before it is neither read nor counted.
+    pub start: u64,
+}
+
+/// The rows of a shard that count, by [`Standing`].
+type Tally = [u32; 4];
+
 impl Dataset {
-    /// Opens the sealed manifest at `key`: reads all shards once, to see that they are what
-    /// was sealed and to learn the submitted splits.
+    /// Opens the sealed manifest at `key`: reads the tables of all shards once, to learn the
+    /// submitted splits and how many rows of each split a shard has. Whole shards that are
+    /// read later are kept in the cache, if there is one.
     ///
     /// # Errors
-    /// If it is not there or not readable, or divides a speaker.
+    /// If it is not there, not readable or not what was sealed, or divides a speaker.
     pub fn open(
         store: Arc<dyn Store>,
         runtime: &Handle,
         key: &str,
         rule: SplitRule,
+        cache: Option<Cache>,
     ) -> Result<Self> {
         let bytes = runtime.block_on(store.get(key))?;
         let manifest: SealedManifest =
@@ -39,22 +73,89 @@ impl Dataset {
         if manifest.format > SEALED_FORMAT {
             return Err(Error::damaged(key, "it was sealed by a newer voxage: upgrade this one"));
         }
-        let mut splits = Splits::new(rule);
         let mut dataset = Self {
+            // A store on this machine needs none.
+            cache: cache.filter(|_| store.local_path(key).is_none()),
             store,
             runtime: runtime.clone(),
+            verified: manifest.shards.iter().map(|_| AtomicBool::new(false)).collect(),
+            splits: Arc::new(Splits::new(rule)),
+            tallies: Arc::new([]),
             manifest: Arc::new(manifest),
-            splits: Arc::new(splits.clone()),
         };
-        for shard in &dataset.manifest.shards {
-            let (key, open) = dataset.shard(shard)?;
-            open.verify().map_err(|error| Error::damaged(&key, error))?;
-            for row in dataset.rows(shard, Columns::Table)? {
-                splits.learn(&row?.recording)?;
+        runtime.clone().block_on(dataset.count())?;
+        Ok(dataset)
+    }
+
+    async fn count(&mut self) -> Result<()> {
+        let mut splits = Splits::new(self.splits.rule);
+        let mut tallies = vec![Tally::default(); self.manifest.shards.len()];
+        let mut unsure = Vec::new();
+        let mut tables = self.tables(0..tallies.len());
+        while let Some((shard, table)) = tables.try_next().await? {
+            let mut all_say = true;
+            for sample in self.rows(&table, shard).map(|row| table.sample(row)) {
+                splits.learn(sample.id(), sample.group(), sample.split())?;
+                all_say &= sample.split() != Split::Unspecified;
+            }
+            tallies[shard] = self.tally(&splits, &table, shard);
+            if !all_say {
+                unsure.push(shard);
             }
         }
-        dataset.splits = Arc::new(splits);
-        Ok(dataset)
+        if splits.any_submitted() {
+            // A row that says nothing goes by what another of its speaker said, maybe later.
+            let mut tables = self.tables(unsure);
+            while let Some((shard, table)) = tables.try_next().await? {
+                tallies[shard] = self.tally(&splits, &table, shard);
+            }
+        }
+        drop(tables);
+        (self.splits, self.tallies) = (Arc::new(splits), tallies.into());
+        Ok(())
+    }
+
+    /// The tables of some shards, in their order, several read at a time.
+    fn tables(
+        &self,
+        shards: impl IntoIterator<Item = usize>,
+    ) -> impl futures::Stream<Item = Result<(usize, Arc<SampleTable>)>> {
+        let read = move |shard| async move {
+            let (key, sealed) = self.shard(shard);
+            Ok((shard, Arc::new(fetch::table(&*self.store, &key, sealed).await?)))
+        };
+        stream::iter(shards.into_iter().map(read)).buffered(READERS)
+    }
+
+    /// The rows of a shard that have features and were not replaced.
+    fn rows(&self, table: &SampleTable, shard: usize) -> impl Iterator<Item = usize> {
+        let replaced = &self.manifest.shards[shard].replaced;
+        let stands = |row: &usize| !replaced.contains(&(*row as u32));
+        (0..table.len()).filter(|&row| table.is_good(row)).filter(stands)
+    }
+
+    fn tally(&self, splits: &Splits, table: &Arc<SampleTable>, shard: usize) -> Tally {
+        let mut tally = Tally::default();
+        for sample in self.rows(table, shard).map(|row| table.sample(row)) {
+            if sample.age_years().is_some() {
+                tally[splits.standing(sample.group()) as usize] += 1;
+            }
+        }
+        tally
+    }
+
+    /// The rows of a shard that count, of one split.
+    pub(crate) fn counted(
+        &self,
+        table: &Arc<SampleTable>,
+        shard: usize,
+        split: Split,
+    ) -> Vec<usize> {
+        let counts = |row: &usize| {
+            let sample = table.sample(*row);
+            sample.age_years().is_some() && self.splits.of(sample.group()) == split
+        };
+        self.rows(table, shard).filter(counts).collect()
     }
 
     /// What is sealed.
@@ -63,39 +164,62 @@ impl Dataset {
         &self.manifest
     }
 
-    /// The samples of one split in an order, read ahead by a thread.
+    /// A shard's key, and what was sealed of it.
+    pub(crate) fn shard(&self, shard: usize) -> (String, &SealedShard) {
+        let sealed = &self.manifest.shards[shard];
+        (keys::shard(&self.manifest.dataset, &self.manifest.spec_id, &sealed.id), sealed)
+    }
+
+    /// Samples of a split.
     #[must_use]
-    pub fn samples(&self, split: Split, order: Order, columns: Columns) -> Samples {
-        Samples::start(self.clone(), split, order, columns)
+    pub fn len(&self, split: Split) -> u64 {
+        self.stock(split).iter().map(|stock| u64::from(stock.rows)).sum()
     }
 
-    /// The rows of a shard that have features and count.
-    pub(crate) fn rows(
-        &self,
-        shard: &SealedShard,
-        columns: Columns,
-    ) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
-        let (key, open) = self.shard(shard)?;
-        let rows = open.rows(columns).map_err(|error| Error::damaged(&key, error))?;
-        let replaced = shard.replaced.clone();
-        Ok((0..).zip(rows).filter_map(move |(i, row)| match row {
-            Err(error) => Some(Err(Error::damaged(&key, error))),
-            Ok(row) => (row.outcome.is_ok() && !replaced.contains(&i)).then_some(Ok(row)),
-        }))
+    /// What each shard has of a split.
+    fn stock(&self, split: Split) -> Vec<Stock> {
+        let of = |tally: &Tally| {
+            let standings = Standing::ALL.into_iter().zip(tally);
+            let rows = standings.filter(|(standing, _)| self.splits.split(*standing) == split);
+            rows.map(|(_, rows)| rows).sum()
+        };
+        let shards = self.manifest.shards.iter().zip(&*self.tallies);
+        shards.map(|(sealed, tally)| Stock { bytes: sealed.bytes, rows: of(tally) }).collect()
     }
 
-    /// A shard's key and itself.
-    fn shard(&self, shard: &SealedShard) -> Result<(String, Shard)> {
-        let key = keys::shard(&self.manifest.dataset, &self.manifest.spec_id, &shard.id);
-        let bytes = self.runtime.block_on(self.store.get(&key))?;
-        let open = Shard::open(bytes).map_err(|error| Error::damaged(&key, error))?;
-        if open.footer().digest != shard.digest {
-            return Err(Error::damaged(&key, "it is not the shard that was sealed"));
+    pub(crate) fn plan(&self, split: Split, order: Order) -> Plan {
+        Plan::new(order, &self.stock(split))
+    }
+
+    /// Where the samples of a split are, in the order of a pass. Reads nothing.
+    pub fn order(&self, split: Split, order: Order) -> impl Iterator<Item = Place> + use<> {
+        self.plan(split, order).all()
+    }
+
+    /// How well an order of a split is shuffled. Reads nothing.
+    #[must_use]
+    pub fn quality(&self, split: Split, order: Order) -> Quality {
+        let mut firsts = vec![0];
+        for stock in self.stock(split) {
+            firsts.push(firsts[firsts.len() - 1] + u64::from(stock.rows));
         }
-        Ok((key, open))
+        let order = self.order(split, order);
+        Quality::of(order.map(|place| firsts[place.shard] + place.row as u64))
     }
 
-    pub(crate) fn split_of(&self, row: &Row) -> Split {
-        self.splits.of(&row.recording)
+    /// The samples of a pass, `batch_size` at a time, made into whatever `assemble` makes of
+    /// them and of the position of the first in the pass. `threads` threads (at least one)
+    /// read, unpack and assemble; batches come in their order. `assemble` may get fewer
+    /// samples than it is told, if one is damaged: what it makes is dropped then.
+    ///
+    /// Memory: [`Batches`] says how much.
+    pub fn batches<T: Send + 'static>(
+        &self,
+        pass: Pass,
+        batch_size: usize,
+        threads: usize,
+        assemble: impl Fn(u64, &mut Samples<'_>) -> T + Send + Sync + 'static,
+    ) -> Batches<T> {
+        Batches::start(self.clone(), pass, batch_size, threads, Box::new(assemble))
     }
 }

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
+use voxage_contract::Split;
 use voxage_contract::digest::Digest;
-use voxage_contract::{Recording, Split};
 
 use crate::{Error, Result};
 
@@ -20,10 +20,27 @@ pub struct SplitRule {
     pub test: f64,
 }
 
+/// Where a group stands, whatever else turns out to be submitted for others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Standing {
+    /// In the training.
+    Train,
+    /// In the validation.
+    Validation,
+    /// In the test.
+    Test,
+    /// Submitted for training, but lent to the validation if nobody is submitted for it.
+    Lent,
+}
+
+impl Standing {
+    pub(crate) const ALL: [Self; 4] = [Self::Train, Self::Validation, Self::Test, Self::Lent];
+}
+
 /// The splits of a data set.
 #[derive(Debug, Clone)]
 pub(crate) struct Splits {
-    rule: SplitRule,
+    pub(crate) rule: SplitRule,
     /// By speaker, with the recording that said so.
     submitted: HashMap<String, (Split, String)>,
     has_validation: bool,
@@ -34,39 +51,60 @@ impl Splits {
         Self { rule, submitted: HashMap::new(), has_validation: false }
     }
 
-    /// Learns the split that a recording was submitted for, if any.
-    pub(crate) fn learn(&mut self, recording: &Recording) -> Result<()> {
-        let split = recording.split();
-        if split != Split::Unspecified {
-            let speaker = recording.group().to_owned();
-            let (first, id) =
-                self.submitted.entry(speaker).or_insert_with(|| (split, recording.id.clone()));
-            if *first != split {
-                return Err(Error::DividedSpeaker {
-                    speaker: recording.group().to_owned(),
-                    first: id.clone(),
-                    second: recording.id.clone(),
-                });
-            }
-            self.has_validation |= split == Split::Validation;
+    /// Learns the split that a recording of a group was submitted for, if any.
+    pub(crate) fn learn(&mut self, id: &str, group: &str, split: Split) -> Result<()> {
+        if split == Split::Unspecified {
+            return Ok(());
         }
-        Ok(())
+        self.has_validation |= split == Split::Validation;
+        match self.submitted.get(group) {
+            Some((first, other)) if *first != split => Err(Error::DividedSpeaker {
+                speaker: group.to_owned(),
+                first: other.clone(),
+                second: id.to_owned(),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.submitted.insert(group.to_owned(), (split, id.to_owned()));
+                Ok(())
+            }
+        }
     }
 
-    /// The split of a recording.
-    pub(crate) fn of(&self, recording: &Recording) -> Split {
-        let place = place(recording.group());
-        match self.submitted.get(recording.group()) {
-            // A submission that names training and test only: the training stops by a
-            // part of its own.
-            Some((Split::Train, _)) if !self.has_validation && place < self.rule.validation => {
-                Split::Validation
-            }
-            Some((split, _)) => *split,
-            None if place < self.rule.test => Split::Test,
-            None if place < self.rule.test + self.rule.validation => Split::Validation,
-            None => Split::Train,
+    /// Whether any split was submitted.
+    pub(crate) fn any_submitted(&self) -> bool {
+        !self.submitted.is_empty()
+    }
+
+    /// Where a group stands.
+    pub(crate) fn standing(&self, group: &str) -> Standing {
+        let place = place(group);
+        match self.submitted.get(group) {
+            Some((Split::Train, _)) if place < self.rule.validation => Standing::Lent,
+            Some((Split::Validation, _)) => Standing::Validation,
+            Some((Split::Test, _)) => Standing::Test,
+            Some(_) => Standing::Train,
+            None if place < self.rule.test => Standing::Test,
+            None if place < self.rule.test + self.rule.validation => Standing::Validation,
+            None => Standing::Train,
         }
+    }
+
+    /// The split of what has a standing.
+    pub(crate) fn split(&self, standing: Standing) -> Split {
+        match standing {
+            // A submission that names training and test only: the training stops by a part
+            // of its own.
+            Standing::Lent if !self.has_validation => Split::Validation,
+            Standing::Train | Standing::Lent => Split::Train,
+            Standing::Validation => Split::Validation,
+            Standing::Test => Split::Test,
+        }
+    }
+
+    /// The split of a group.
+    pub(crate) fn of(&self, group: &str) -> Split {
+        self.split(self.standing(group))
     }
 }
 
@@ -80,21 +118,13 @@ fn place(group: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const RULE: SplitRule = SplitRule { validation: 0.15, test: 0.15 };
-
-    fn recording(id: &str, speaker: &str, split: Split) -> Recording {
-        let mut recording =
-            Recording { id: id.into(), speaker: speaker.into(), ..Recording::default() };
-        recording.set_split(split);
-        recording
-    }
 
     #[test]
     fn the_shares_are_those_of_the_rule() {
         let splits = Splits::new(RULE);
-        let of = |i: usize| splits.of(&recording(&i.to_string(), "", Split::Unspecified));
+        let of = |i: usize| splits.of(&i.to_string());
         let count = |split| (0..20_000).filter(|&i| of(i) == split).count();
         assert!((2800..3200).contains(&count(Split::Test)));
         assert!((2800..3200).contains(&count(Split::Validation)));
@@ -109,42 +139,19 @@ mod tests {
     #[test]
     fn a_submission_without_validation_lends_some_of_its_training() {
         let mut splits = Splits::new(RULE);
-        let submitted: Vec<_> =
-            (0..1000).map(|i| recording("", &i.to_string(), Split::Train)).collect();
-        submitted.iter().for_each(|recording| splits.learn(recording).unwrap());
-        let lent = submitted.iter().filter(|r| splits.of(r) == Split::Validation).count();
+        let submitted: Vec<_> = (0..1000).map(|i| i.to_string()).collect();
+        submitted.iter().for_each(|group| splits.learn("", group, Split::Train).unwrap());
+        let lent = submitted.iter().filter(|group| splits.of(group) == Split::Validation).count();
         assert!((110..190).contains(&lent), "{lent}");
-        splits.learn(&recording("", "x", Split::Validation)).unwrap();
-        assert!(submitted.iter().all(|r| splits.of(r) == Split::Train));
+        splits.learn("", "x", Split::Validation).unwrap();
+        assert!(submitted.iter().all(|group| splits.of(group) == Split::Train));
     }
 
     #[test]
     fn a_divided_speaker_is_refused() {
         let mut splits = Splits::new(RULE);
-        splits.learn(&recording("1", "s", Split::Train)).unwrap();
-        assert!(splits.learn(&recording("2", "s", Split::Test)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_speaker_is_in_two_splits(
-            submitted in prop::collection::vec(0..4i32, 5),
-            recordings in prop::collection::vec((0..5usize, prop::bool::ANY), 1..40),
-        ) {
-            let mut splits = Splits::new(RULE);
-            let recordings: Vec<_> = recordings
-                .iter()
-                .map(|&(speaker, says)| {
-                    let split = if says { submitted[speaker] } else { 0 };
-                    recording("", &format!("s{speaker}"), Split::try_from(split).unwrap())
-                })
-                .collect();
-            recordings.iter().for_each(|recording| splits.learn(recording).unwrap());
-            let mut seen = HashMap::new();
-            for recording in &recordings {
-                let first = *seen.entry(&recording.speaker).or_insert(splits.of(recording));
-                prop_assert_eq!(first, splits.of(recording));
-            }
-        }
+        splits.learn("1", "s", Split::Train).unwrap();
+        let error = splits.learn("2", "s", Split::Test).unwrap_err().to_string();
+        assert!(error.contains("'s'") && error.contains("'1' and '2'"), "{error}");
     }
 }

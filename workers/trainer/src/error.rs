@@ -1,5 +1,7 @@
 //! What stops a trainer.
 
+use voxage_contract::Kind;
+
 /// A request that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,6 +45,14 @@ pub enum Error {
         /// Spec that it was offered.
         found: String,
     },
+    /// Another process is at the run.
+    #[error("run {run} is being trained by {holder}: wait for it, or stop it")]
+    Busy {
+        /// The run.
+        run: String,
+        /// The other process.
+        holder: String,
+    },
     /// A setting cannot be.
     #[error("setting {0}")]
     Setting(String),
@@ -55,6 +65,17 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Transport(error) => error.kind(),
+            Self::Dataset(error) => error.kind(),
+            Self::Busy { .. } => Kind::Transient,
+            _ => Kind::Permanent,
+        }
+    }
+
     pub(crate) fn damaged(key: &str, why: impl std::fmt::Display) -> Self {
         Self::Damaged { key: key.into(), why: why.to_string() }
     }

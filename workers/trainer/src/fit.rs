@@ -1,144 +1,183 @@
 //! Fitting a network: epochs of steps, stopped by the validation split.
 //!
-//! Always holds: with the same data, settings and number of threads, the same weights.
+//! Always holds: with the same data, settings and number of threads, the same weights,
+//! however often the work is interrupted and by however many threads samples are read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-use tch::nn::{AdamW, Optimizer, OptimizerConfig as _};
-use tch::{Kind, Tensor};
-use voxage_contract::Split;
-use voxage_contract::training::{Event, Schedule, TrainSettings};
-use voxage_dataset::{Dataset, Order, Rng, Sample};
-use voxage_shards::Columns;
+use voxage_contract::training::{Event, Metric, TrainSettings, Upkeep};
+use voxage_contract::{MelStorage, Split};
+use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
 
-use crate::inputs::Batch;
+use crate::evaluate::{Predicted, predicted};
+use crate::feed::Feed;
+use crate::inputs::Example;
 use crate::metrics::scores;
-use crate::network::Network;
+use crate::run::Run;
 use crate::scaler::{Fitting, Scaler};
+use crate::session::{Position, Session, Training};
 use crate::{Error, Result};
 
-/// A fitted network and how it came about.
-#[derive(Debug)]
-pub struct Fitted {
-    /// With the best weights.
-    pub network: Network,
-    /// What it was fitted to.
-    pub training: Training,
-    /// Each pass over the training split.
-    pub epochs: Vec<Epoch>,
-    /// The epoch whose weights were kept, from 1.
-    pub best_epoch: u64,
+/// Lines of metrics of one epoch, about.
+const LINES: u64 = 10;
+
+/// Steps between two lines of metrics, at most.
+const MOST_STEPS: u64 = 200;
+
+/// What a fit works with, beside its session.
+pub struct Bench<'a> {
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// The run in the store.
+    pub run: &'a mut Run,
+    /// How it is carried out.
+    pub upkeep: &'a Upkeep,
+    /// Set when the process is asked to stop.
+    pub stop: &'a AtomicBool,
+    /// Hears how it goes.
+    pub say: &'a mut dyn FnMut(Event),
 }
 
-/// What a network was fitted to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Training {
-    /// Training recordings with an age.
-    pub rows: u64,
-    /// Their mean age in years: the baseline.
-    pub mean_age: f64,
-    /// Mean of the logarithm of their ages.
-    pub mean_log_age: f64,
-}
-
-/// One pass over the training split.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// From 1.
-    pub epoch: u64,
-    /// Mean squared error of the logarithm of the age, while training.
-    pub loss: f64,
-    /// Root mean squared error in years on the validation split; on the training split
-    /// where there is none.
-    pub stopping_rmse: f64,
-}
-
-/// Fits a network to a data set; `say` hears how it goes.
+/// A training before its first step: the scaler and the means follow from the training rows.
 ///
 /// # Errors
 /// If there is nothing to learn from, the settings make no network, or reading fails.
-pub fn fit(
+pub fn start(
     dataset: &Dataset,
     settings: &TrainSettings,
-    say: &mut dyn FnMut(Event),
-) -> Result<Fitted> {
+    loader_threads: usize,
+) -> Result<Session> {
     settings.check().map_err(Error::Setting)?;
+    let (scaler, training) = look(dataset, settings, loader_threads)?;
+    Session::new(settings, scaler, training)
+}
+
+/// Trains until the end; false if it was asked to stop, and left a checkpoint.
+///
+/// # Errors
+/// If reading or writing fails, or no epoch gives a number.
+pub fn fit(session: &mut Session, bench: &mut Bench<'_>) -> Result<bool> {
+    let settings = session.network.settings.clone();
     tch::set_num_threads(settings.threads as i32);
-    tch::manual_seed(settings.seed as i64);
-    let (scaler, training) = look(dataset, settings)?;
-    let mut network = Network::new(settings, scaler);
-    network.model.start_at(training.mean_log_age);
-    let stopping = stopping_split(dataset, say);
-    let mut optimizer = AdamW { wd: settings.weight_decay, ..AdamW::default() }
-        .build(&network.weights, settings.learning_rate)?;
-    let mut best = Best { rmse: f64::INFINITY, epoch: 0, weights: Vec::new() };
-    let mut epochs = Vec::new();
-    let start = Instant::now();
-    for epoch in 1..=settings.epochs {
-        if settings.schedule == Schedule::Cosine {
-            let done = (epoch - 1) as f64 / settings.epochs as f64;
-            let share = 0.5 + 0.5 * (std::f64::consts::PI * done).cos();
-            optimizer.set_lr(settings.learning_rate * share);
+    let stopping = stopping_split(bench);
+    let feed = Feed::new(bench.dataset, &session.network.inputs, &settings, bench.upkeep)?;
+    while (session.position.epochs.len() as u64) < settings.epochs {
+        let (start, before) = (Instant::now(), session.position.sample);
+        if !pass(session, &feed, bench)? {
+            bench.run.keep(session.position.step, session.pack()?);
+            return Ok(false);
         }
-        let loss = pass(dataset, &network, &mut optimizer, epoch)?;
-        let held_out = aged(dataset, stopping, Order::Stored, Columns::All);
-        let pairs: Vec<_> = network.predict(held_out)?.iter().filter_map(pair).collect();
-        let stopping_rmse = scores(&pairs).rmse.unwrap_or(f64::INFINITY);
-        if stopping_rmse < best.rmse {
-            best = Best::of(&network, stopping_rmse, epoch);
-        }
-        epochs.push(Epoch { epoch, loss, stopping_rmse });
-        let speed = (epoch * training.rows) as f64 / start.elapsed().as_secs_f64();
-        say(Event::Progress {
-            done: epoch * training.rows,
-            total: settings.epochs * training.rows,
-            message: format!(
-                "epoch {epoch}/{} loss {loss:.4} {} RMSE {stopping_rmse:.2} (best {:.2} at {}) {speed:.0} samples/s",
-                settings.epochs,
-                stopping.text().unwrap_or_default(),
-                best.rmse,
-                best.epoch
-            ),
-        });
-        if epoch - best.epoch >= settings.patience {
+        let samples = session.position.sample - before;
+        let held_out = session.with_kept(|network| {
+            predicted(bench.dataset, network, stopping, bench.upkeep.loader_threads)
+        })?;
+        let pairs: Vec<_> = held_out.iter().map(Predicted::pair).collect();
+        let learning_rate = session.learning_rate();
+        let epoch = session.end_epoch(scores(&pairs).rmse);
+        let metric = Metric {
+            step: session.position.step,
+            epoch: epoch.epoch,
+            loss: epoch.loss,
+            learning_rate,
+            samples_per_s: samples as f64 / start.elapsed().as_secs_f64(),
+            stopping_rmse: epoch.stopping_rmse,
+            epoch_end: true,
+            at_unix_s: 0.0,
+        };
+        tell(session, bench, metric);
+        if session.position.waited() >= settings.patience {
             break;
         }
     }
-    if best.epoch == 0 {
+    if session.position.best_epoch == 0 {
         let why = "train.learning_rate: no epoch gave a number: lower it".into();
         return Err(Error::Setting(why));
     }
-    best.restore(&network);
-    Ok(Fitted { network, training, epochs, best_epoch: best.epoch })
+    Ok(true)
 }
 
-/// The samples of a split that have an age.
-pub(crate) fn aged(
-    dataset: &Dataset,
-    split: Split,
-    order: Order,
-    columns: Columns,
-) -> impl Iterator<Item = voxage_dataset::Result<Sample>> {
-    let samples = dataset.samples(split, order, columns);
-    samples.filter(|sample| sample.as_ref().map_or(true, |s| s.recording.age_years.is_some()))
+/// What is left of an epoch's steps; false if the process was asked to stop.
+fn pass(session: &mut Session, feed: &Feed, bench: &mut Bench<'_>) -> Result<bool> {
+    let batch_size = session.network.settings.batch_size as u64;
+    let epoch = session.position.epochs.len() as u64 + 1;
+    let steps = session.training.rows.div_ceil(batch_size);
+    let line_every = steps.div_ceil(LINES).min(MOST_STEPS) * batch_size;
+    let mut since = Instant::now();
+    for batch in feed.pass(epoch, session.position.sample) {
+        if bench.stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        bench.run.may_go_on()?;
+        let learning_rate = session.learning_rate();
+        session.step(&batch?)?;
+        let Position { step, sample, window, .. } = session.position;
+        if window >= line_every || sample == session.training.rows {
+            let metric = Metric {
+                step,
+                epoch,
+                loss: session.take_window_loss(),
+                learning_rate,
+                samples_per_s: window as f64 / since.elapsed().as_secs_f64(),
+                stopping_rmse: None,
+                epoch_end: false,
+                at_unix_s: 0.0,
+            };
+            tell(session, bench, metric);
+            since = Instant::now();
+        }
+        if bench.run.wants_checkpoint() {
+            bench.run.keep(step, session.pack()?);
+        }
+    }
+    Ok(!bench.stop.load(Ordering::Relaxed))
 }
 
-/// True and predicted age.
-pub(crate) fn pair((sample, predicted): &(Sample, f64)) -> Option<(f64, f64)> {
-    Some((sample.recording.age_years?, *predicted))
+/// Writes down and says how far the training is.
+fn tell(session: &Session, bench: &mut Bench<'_>, metric: Metric) {
+    bench.run.metric(metric);
+    let (position, epochs) = (&session.position, session.network.settings.epochs);
+    let rows = session.training.rows;
+    let number = |value: Option<f64>, digits| {
+        value.map_or("no number".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let mut message = format!("epoch {}/{epochs} loss {}", metric.epoch, number(metric.loss, 4));
+    if metric.epoch_end {
+        message += &format!(" RMSE {}", number(metric.stopping_rmse, 2));
+    }
+    if let Some(rmse) = position.best_rmse() {
+        message += &format!(" (best {rmse:.2} at {})", position.best_epoch);
+    }
+    message += &format!(" {:.0} samples/s", metric.samples_per_s);
+    let done = position.epochs.len() as u64 * rows + position.sample;
+    (bench.say)(Event::Progress { done, total: epochs * rows, message });
 }
 
 /// One look at the training rows: how to scale them, and their mean.
-fn look(dataset: &Dataset, settings: &TrainSettings) -> Result<(Scaler, Training)> {
+fn look(
+    dataset: &Dataset,
+    settings: &TrainSettings,
+    loader_threads: usize,
+) -> Result<(Scaler, Training)> {
+    /// Rows that are looked at at a time.
+    const ROWS: usize = 256;
     let manifest = dataset.manifest();
+    let columns = match manifest.spec.mel.storage {
+        // Their range is known without them.
+        MelStorage::U8 => Columns::Table,
+        MelStorage::F16 | MelStorage::F32 => Columns::All,
+    };
+    let pass = Pass { split: Split::Train, order: Order::Stored, columns, start: 0 };
+    let samples =
+        dataset.batches(pass, ROWS, loader_threads, |_, samples| samples.collect::<Vec<Sample>>());
     let mut fitting = Fitting::new(settings.seed);
     let (mut rows, mut sum, mut sum_log) = (0u64, 0.0, 0.0);
-    for sample in aged(dataset, Split::Train, Order::Stored, Columns::All) {
-        let Sample { recording, features } = sample?;
-        let age = recording.age_years.unwrap_or_default();
-        fitting.add(&recording, &features);
-        (rows, sum, sum_log) = (rows + 1, sum + age, sum_log + age.ln());
+    for samples in samples {
+        for sample in samples? {
+            let age = sample.age_years().unwrap_or_default();
+            fitting.add(&Example::from(&sample));
+            (rows, sum, sum_log) = (rows + 1, sum + age, sum_log + age.ln());
+        }
     }
     let scaler = fitting
         .finish(&manifest.spec, settings.scaling)
@@ -148,73 +187,11 @@ fn look(dataset: &Dataset, settings: &TrainSettings) -> Result<(Scaler, Training
 }
 
 /// The split that stops the training.
-fn stopping_split(dataset: &Dataset, say: &mut dyn FnMut(Event)) -> Split {
-    if aged(dataset, Split::Validation, Order::Stored, Columns::Table).next().is_some() {
+fn stopping_split(bench: &mut Bench<'_>) -> Split {
+    if bench.dataset.len(Split::Validation) > 0 {
         return Split::Validation;
     }
     let message = "no speaker with an age is in the validation split: the training split stops the training, which overfits. Add speakers or raise train.validation_share";
-    say(Event::Note { message: message.into() });
+    (bench.say)(Event::Note { message: message.into() });
     Split::Train
-}
-
-/// One pass over the training split; gives its mean loss.
-fn pass(
-    dataset: &Dataset,
-    network: &Network,
-    optimizer: &mut Optimizer,
-    epoch: u64,
-) -> Result<f64> {
-    let settings = &network.settings;
-    let order = Order::Shuffled { seed: settings.seed, epoch };
-    let mut crops = Rng::new(&[settings.seed, epoch, 0xC40B]);
-    let mut batch = Batch::new(&network.scaler, settings.image);
-    let mut targets: Vec<f32> = Vec::new();
-    let (mut total, mut rows) = (0.0, 0);
-    let mut step = |batch: &mut Batch<'_>, targets: &mut Vec<f32>| {
-        let (images, tables) = batch.take();
-        let predicted = network.model.forward(&images, &tables, true);
-        let loss = predicted.mse_loss(&Tensor::from_slice(targets), tch::Reduction::Mean);
-        optimizer.backward_step(&loss);
-        total += loss.to_kind(Kind::Double).double_value(&[]) * targets.len() as f64;
-        rows += targets.len();
-        targets.clear();
-    };
-    for sample in aged(dataset, Split::Train, order, Columns::All) {
-        let Sample { recording, features } = sample?;
-        batch.push(&recording, &features, Some(&mut crops));
-        targets.push(recording.age_years.unwrap_or_default().ln() as f32);
-        if batch.len() == settings.batch_size {
-            step(&mut batch, &mut targets);
-        }
-    }
-    if !batch.is_empty() {
-        step(&mut batch, &mut targets);
-    }
-    Ok(total / rows as f64)
-}
-
-/// The best weights so far.
-struct Best {
-    rmse: f64,
-    epoch: u64,
-    weights: Vec<(String, Tensor)>,
-}
-
-impl Best {
-    fn of(network: &Network, rmse: f64, epoch: u64) -> Self {
-        let weights = network.weights.variables().into_iter();
-        let weights = weights.map(|(name, weight)| (name, weight.detach().copy())).collect();
-        Self { rmse, epoch, weights }
-    }
-
-    fn restore(&self, network: &Network) {
-        let mut variables = network.weights.variables();
-        tch::no_grad(|| {
-            for (name, weight) in &self.weights {
-                if let Some(variable) = variables.get_mut(name) {
-                    variable.copy_(weight);
-                }
-            }
-        });
-    }
 }

@@ -1,31 +1,52 @@
 //! One 128 × 128 image from a spectrogram of any length.
 
 use voxage_contract::training::Image;
-use voxage_contract::{Mel, N_MELS};
-use voxage_dataset::Rng;
+use voxage_contract::{MelView, N_MELS};
+use voxage_dataset::{Rng, window};
+
+use crate::scaler::Scaler;
 
 /// Frames and bands of an image.
 pub const SIDE: usize = N_MELS;
 
-/// The image of a spectrogram, row-major `[128 frames, 128 bands]` in dB. `crop` draws the
-/// place of a random crop; without it the middle is taken. What is beyond the recording
-/// is `silence_db`.
-#[must_use]
-pub fn image(mel: &Mel, how: Image, crop: Option<&mut Rng>, silence_db: f32) -> Vec<f32> {
-    let spare = mel.n_frames.saturating_sub(SIDE);
-    let start = match (how, crop) {
-        (Image::Resize, _) => return resized(mel, silence_db),
-        (Image::First, _) => 0,
-        (Image::RandomCrop, Some(rng)) => rng.below(spare + 1),
-        (Image::RandomCrop, None) => spare / 2,
-    };
-    let mut cells = mel.frames_db(start..mel.n_frames.min(start + SIDE));
-    cells.resize(SIDE * SIDE, silence_db);
-    cells
+/// Fills the image of a spectrogram, row-major `[128 frames, 128 bands]`, scaled. `crop` draws
+/// the place of a random crop; without it the middle is taken. What is beyond the recording
+/// is silence.
+///
+/// # Panics
+/// If the image is of another size.
+pub fn fill(
+    image: &mut [f32],
+    mel: MelView<'_>,
+    how: Image,
+    crop: Option<&mut Rng>,
+    scaler: &Scaler,
+) {
+    let norm = scaler.norm();
+    match window_start(mel.n_frames, how, crop) {
+        Some(start) => window(mel, start, norm, norm.of(scaler.mel_min_db), image),
+        None => {
+            let cells = resized(mel, scaler.mel_min_db);
+            for (out, db) in image.iter_mut().zip(cells) {
+                *out = norm.of(db);
+            }
+        }
+    }
+}
+
+/// The first frame of the window that an image is; none if it is made of all frames.
+pub fn window_start(n_frames: usize, how: Image, crop: Option<&mut Rng>) -> Option<usize> {
+    let spare = n_frames.saturating_sub(SIDE);
+    match (how, crop) {
+        (Image::Resize, _) => None,
+        (Image::First, _) => Some(0),
+        (Image::RandomCrop, Some(rng)) => Some(rng.below(spare + 1)),
+        (Image::RandomCrop, None) => Some(spare / 2),
+    }
 }
 
 /// All frames brought to 128: averaged where there are more, interpolated where fewer.
-fn resized(mel: &Mel, silence_db: f32) -> Vec<f32> {
+fn resized(mel: MelView<'_>, silence_db: f32) -> Vec<f32> {
     let (cells, n) = (mel.to_db(), mel.n_frames);
     if n == 0 {
         return vec![silence_db; SIDE * SIDE];
@@ -52,7 +73,7 @@ fn resized(mel: &Mel, silence_db: f32) -> Vec<f32> {
 mod tests {
     use super::*;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
-    use voxage_contract::MelStorage;
+    use voxage_contract::{Mel, MelStorage};
 
     /// A spectrogram whose frame i holds the value i.
     fn ramp(n_frames: usize) -> Mel {
@@ -60,14 +81,22 @@ mod tests {
         Mel::encode(&cells, MelStorage::F32)
     }
 
+    /// An image that is scaled by nothing.
+    fn image(mel: &Mel, how: Image, rng: Option<&mut Rng>) -> Vec<f32> {
+        let scaler = Scaler { mel_min_db: -1.0, mel_max_db: 0.0, inputs: vec![] };
+        let mut image = vec![f32::NAN; SIDE * SIDE];
+        fill(&mut image, mel.view(), how, rng, &scaler);
+        image.iter().map(|x| x - 1.0).collect()
+    }
+
     fn frames(mel: &Mel, how: Image, rng: Option<&mut Rng>) -> Vec<f32> {
-        image(mel, how, rng, -80.0).iter().copied().step_by(SIDE).collect()
+        image(mel, how, rng).iter().copied().step_by(SIDE).collect()
     }
 
     #[test]
     fn the_first_frames_are_padded_with_silence() {
         let frames = frames(&ramp(3), Image::First, None);
-        assert_eq!(frames[..5], [0.0, 1.0, 2.0, -80.0, -80.0]);
+        assert_eq!(frames[..5], [0.0, 1.0, 2.0, -1.0, -1.0]);
     }
 
     #[test]
@@ -91,7 +120,7 @@ mod tests {
         #[test]
         fn every_length_gives_an_image(n in 0usize..700) {
             for how in [Image::First, Image::Resize, Image::RandomCrop] {
-                let image = image(&ramp(n), how, None, -80.0);
+                let image = image(&ramp(n), how, None);
                 prop_assert_eq!(image.len(), SIDE * SIDE);
                 prop_assert!(image.iter().all(|x| x.is_finite()));
             }

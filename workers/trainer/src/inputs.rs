@@ -1,59 +1,104 @@
-//! Samples into the tensors of a batch.
+//! Recordings into the tensors of a batch.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use voxage_contract::training::Image;
-use voxage_contract::{Features, Recording};
-use voxage_dataset::Rng;
+use voxage_contract::{Features, Gender, MelView, Recording};
+use voxage_dataset::{Pool, Pooled, Rng, Sample};
 
-use crate::image::{SIDE, image};
+use crate::image::{SIDE, fill};
 use crate::scaler::Scaler;
 
-/// A batch being filled.
+/// What a network looks at of one recording.
+#[derive(Debug, Clone)]
+pub struct Example<'a> {
+    /// Of the speaker.
+    pub gender: Gender,
+    /// One value for each of the spec's columns.
+    pub tabular: Vec<Option<f64>>,
+    /// The spectrogram.
+    pub mel: MelView<'a>,
+}
+
+impl<'a> From<&'a Sample> for Example<'a> {
+    fn from(sample: &'a Sample) -> Self {
+        let tabular = sample.tabular().collect();
+        Self { gender: sample.gender(), tabular, mel: sample.mel() }
+    }
+}
+
+impl<'a> Example<'a> {
+    /// A recording whose features were just made.
+    #[must_use]
+    pub fn of(recording: &Recording, features: &'a Features) -> Self {
+        let tabular = features.tabular.clone();
+        Self { gender: recording.gender(), tabular, mel: features.mel.view() }
+    }
+}
+
+/// How a network's inputs are made.
 #[derive(Debug)]
-pub struct Batch<'a> {
-    scaler: &'a Scaler,
-    how: Image,
-    images: Vec<f32>,
+pub struct Inputs {
+    /// From raw inputs to scaled ones.
+    pub scaler: Scaler,
+    /// How an image is made of a spectrogram.
+    pub image: Image,
+    /// Where the network is.
+    pub device: Device,
+    /// Images that were used before.
+    pub pool: Pool,
+}
+
+/// The inputs of some recordings, on the host.
+#[derive(Debug)]
+pub struct Batch {
+    /// As the network takes them, row-major `[n, 128 frames, 128 bands]`.
+    images: Pooled,
     tables: Vec<f32>,
     len: usize,
 }
 
-impl<'a> Batch<'a> {
-    /// An empty batch.
+/// The inputs of some recordings, where the network is.
+#[derive(Debug)]
+pub struct Tensors {
+    /// `[n, 1, 128, 128]`.
+    pub images: Tensor,
+    /// `[n, inputs]`.
+    pub tables: Tensor,
+}
+
+impl Inputs {
+    /// An empty batch with room for some recordings.
     #[must_use]
-    pub fn new(scaler: &'a Scaler, how: Image) -> Self {
-        Self { scaler, how, images: Vec::new(), tables: Vec::new(), len: 0 }
+    pub fn batch(&self, room: usize) -> Batch {
+        Batch { images: self.pool.take(room * SIDE * SIDE), tables: Vec::new(), len: 0 }
     }
 
-    /// Recordings in it.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
+    /// Adds a recording to a batch; `crop` draws the place of a random crop, in training.
+    ///
+    /// # Panics
+    /// If the batch has no room for it.
+    pub fn push(&self, batch: &mut Batch, example: &Example<'_>, crop: Option<&mut Rng>) {
+        let image = &mut batch.images[batch.len * SIDE * SIDE..][..SIDE * SIDE];
+        fill(image, example.mel, self.image, crop, &self.scaler);
+        batch.tables.extend(self.scaler.table(example));
+        batch.len += 1;
     }
+}
 
-    /// Whether it has none.
+impl Batch {
+    /// Whether it has no recordings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds a recording; `crop` draws the place of a random crop, in training.
-    pub fn push(&mut self, recording: &Recording, features: &Features, crop: Option<&mut Rng>) {
-        let mut cells = image(&features.mel, self.how, crop, self.scaler.mel_min_db);
-        self.scaler.scale_image(&mut cells);
-        self.images.extend(cells);
-        self.tables.extend(self.scaler.table(recording, features));
-        self.len += 1;
-    }
-
-    /// Images `[n, 1, 128, 128]` and tables `[n, inputs]`; the batch is empty afterwards.
-    pub fn take(&mut self) -> (Tensor, Tensor) {
+    /// Its inputs on a device.
+    #[must_use]
+    pub fn tensors(&self, device: Device) -> Tensors {
         let (n, side) = (self.len as i64, SIDE as i64);
-        let images = Tensor::from_slice(&self.images).view([n, 1, side, side]);
+        let images = Tensor::from_slice(&self.images[..self.len * SIDE * SIDE]);
         let tables = Tensor::from_slice(&self.tables).view([n, -1]);
-        self.images.clear();
-        self.tables.clear();
-        self.len = 0;
-        (images, tables)
+        let images = images.view([n, 1, side, side]);
+        Tensors { images: images.to_device(device), tables: tables.to_device(device) }
     }
 }

@@ -4,8 +4,11 @@
 //! after; the same request gives the same run. It reads features from sealed manifests
 //! and from audio, and does not know how either came about.
 
+pub mod cells;
+pub mod device;
 pub mod error;
 pub mod evaluate;
+pub mod feed;
 pub mod fit;
 pub mod image;
 pub mod inputs;
@@ -14,8 +17,14 @@ pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod network;
+pub mod optimizer;
 pub mod predict;
+pub mod run;
 pub mod scaler;
+pub mod session;
+pub mod store;
+pub mod tensorboard;
+pub mod tensors;
 pub mod train;
 
 pub use error::{Error, Result};

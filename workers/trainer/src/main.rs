@@ -4,11 +4,14 @@
 
 use std::io::{BufRead as _, Lines, StdinLock, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::{Handle, Runtime};
-use voxage_contract::Recording;
 use voxage_contract::training::{Event, Request};
-use voxage_trainer::{Error, Result, malloc, predict, train};
+use voxage_contract::{Kind, Recording};
+use voxage_trainer::train::{self, End};
+use voxage_trainer::{Error, Result, malloc, predict};
 
 fn main() -> ExitCode {
     malloc::keep_memory();
@@ -22,9 +25,15 @@ fn main() -> ExitCode {
     let (end, code) = match Runtime::new() {
         Ok(runtime) => match answer(runtime.handle()) {
             Ok(end) => (end, ExitCode::SUCCESS),
-            Err(error) => (Event::Failed { message: error.to_string() }, ExitCode::FAILURE),
+            Err(error) => {
+                let transient = error.kind() == Kind::Transient;
+                (Event::Failed { message: error.to_string(), transient }, ExitCode::FAILURE)
+            }
         },
-        Err(error) => (Event::Failed { message: error.to_string() }, ExitCode::FAILURE),
+        Err(error) => {
+            let message = error.to_string();
+            (Event::Failed { message, transient: true }, ExitCode::FAILURE)
+        }
     };
     say(&end);
     code
@@ -34,7 +43,13 @@ fn answer(runtime: &Handle) -> Result<Event> {
     let mut lines = std::io::stdin().lock().lines();
     Ok(match read(&mut lines)?.ok_or_else(|| Error::Request("there is none".into()))? {
         Request::Train(request) => {
-            Event::Trained(train::train(&request, runtime, &mut |event| say(&event))?)
+            let stop = asked_to_stop(runtime);
+            match train::train(&request, runtime, &stop, &mut |event| say(&event)) {
+                Ok(End::Trained(trained)) => Event::Trained(*trained),
+                Ok(End::Interrupted { run, step }) => Event::Interrupted { run, step },
+                Err(Error::Busy { run, holder }) => Event::Busy { run, holder },
+                Err(error) => return Err(error),
+            }
         }
         Request::Evaluate(request) => Event::Evaluated(train::evaluate_model(&request, runtime)?),
         Request::Predict(request) => {
@@ -43,6 +58,22 @@ fn answer(runtime: &Handle) -> Result<Event> {
             Event::Predicted { model }
         }
     })
+}
+
+/// Becomes true when the system or the user asks this process to stop.
+fn asked_to_stop(runtime: &Handle) -> Arc<AtomicBool> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = Arc::new(AtomicBool::new(false));
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let stop = Arc::clone(&stop);
+        runtime.spawn(async move {
+            if let Ok(mut signals) = signal(kind) {
+                signals.recv().await;
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+    stop
 }
 
 /// The next line, as what it should be.

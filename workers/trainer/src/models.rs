@@ -4,15 +4,16 @@
 //! with a card is whole.
 
 use serde::{Deserialize, Serialize};
+use tch::Device;
 use tokio::runtime::Handle;
 use voxage_contract::spec::EXTRACTOR_VERSION;
 use voxage_contract::training::{Evaluation, TrainSettings};
 use voxage_contract::{FeatureSpec, Name, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
-use crate::fit::{Epoch, Training};
 use crate::network::Network;
 use crate::scaler::Scaler;
+use crate::session::{Epoch, Training};
 use crate::{Error, Result};
 
 /// The card that this build writes and the highest that it reads.
@@ -148,7 +149,9 @@ impl Models<'_> {
         }
         let key = format!("{version}{WEIGHTS}");
         let bytes = self.runtime.block_on(self.store.get(&key))?;
-        let network = Network::load(&card.settings, card.scaler.clone(), &key, &bytes)?;
+        // One recording, or some, are not worth a device's start.
+        let scaler = card.scaler.clone();
+        let network = Network::load(&card.settings, scaler, Device::Cpu, &key, &bytes)?;
         Ok((card, network))
     }
 }

@@ -1,17 +1,17 @@
 //! A network with its scaler: predicts, and travels as safetensors.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use voxage_contract::training::TrainSettings;
-use voxage_dataset::Sample;
+use voxage_dataset::Pool;
 
-use crate::inputs::Batch;
+use crate::Result;
+use crate::inputs::{Batch, Inputs, Tensors};
 use crate::model::Model;
 use crate::scaler::Scaler;
-use crate::{Error, Result};
+use crate::tensors::{Packed, pack};
 
 /// A network with its scaler.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Network {
     pub weights: VarStore,
     /// Its layers.
     pub model: Model,
-    /// Its inputs.
-    pub scaler: Scaler,
+    /// How its inputs are made.
+    pub inputs: Arc<Inputs>,
     /// How it was made.
     pub settings: TrainSettings,
 }
@@ -29,27 +29,29 @@ pub struct Network {
 impl Network {
     /// A network with initial weights from torch's generator.
     #[must_use]
-    pub fn new(settings: &TrainSettings, scaler: Scaler) -> Self {
-        let weights = VarStore::new(Device::Cpu);
+    pub fn new(settings: &TrainSettings, scaler: Scaler, device: Device) -> Self {
+        let weights = VarStore::new(device);
         let model = Model::new(&weights.root(), settings, scaler.inputs.len() as i64);
-        Self { weights, model, scaler, settings: settings.clone() }
+        let inputs =
+            Arc::new(Inputs { scaler, image: settings.image, device, pool: Pool::default() });
+        Self { weights, model, inputs, settings: settings.clone() }
     }
 
     /// A network with the weights of a safetensors file.
     ///
     /// # Errors
     /// If the file is damaged, or its tensors are not those of the settings.
-    pub fn load(settings: &TrainSettings, scaler: Scaler, key: &str, bytes: &[u8]) -> Result<Self> {
-        let network = Self::new(settings, scaler);
-        let file = SafeTensors::deserialize(bytes).map_err(|error| Error::damaged(key, error))?;
+    pub fn load(
+        settings: &TrainSettings,
+        scaler: Scaler,
+        device: Device,
+        key: &str,
+        bytes: &[u8],
+    ) -> Result<Self> {
+        let network = Self::new(settings, scaler, device);
+        let file = Packed::open(key, bytes)?;
         for (name, mut variable) in network.weights.variables() {
-            let view = file.tensor(&name).map_err(|error| Error::damaged(key, error))?;
-            let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-            if view.dtype() != Dtype::F32 || shape != variable.size() {
-                return Err(Error::damaged(key, format!("its tensor {name} is of another shape")));
-            }
-            let loaded = Tensor::from_data_size(view.data(), &shape, Kind::Float);
-            tch::no_grad(|| variable.copy_(&loaded));
+            file.fill(&name, &mut variable)?;
         }
         Ok(network)
     }
@@ -59,59 +61,26 @@ impl Network {
     /// # Errors
     /// If torch cannot hand them out.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut tensors = Vec::new();
-        for (name, variable) in self.weights.variables() {
-            let values: Vec<f32> = (&variable.flatten(0, -1)).try_into()?;
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let shape: Vec<usize> = variable.size().iter().map(|&n| n as usize).collect();
-            tensors.push((name, shape, bytes));
-        }
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            Ok((name, view.map_err(|error| Error::damaged(name, error))?))
-        });
-        // The writer sorts by name: the same weights are the same bytes.
-        serialize(views.collect::<Result<Vec<_>>>()?, None::<HashMap<String, String>>)
-            .map_err(|error| Error::damaged("weights", error))
+        let weights = self.weights.variables();
+        pack(weights.iter().map(|(name, weight)| (name.clone(), weight)), None)
     }
 
-    /// Predicts samples in their order, ages in years; their spectrograms are dropped.
+    /// The logarithms of the ages, `[n]`; on CUDA in mixed precision.
+    pub fn forward(&self, inputs: &Tensors, training: bool) -> Tensor {
+        let forward = || self.model.forward(&inputs.images, &inputs.tables, training);
+        if self.inputs.device.is_cuda() { tch::autocast(true, forward) } else { forward() }
+    }
+
+    /// The ages of a batch's recordings, in years.
     ///
     /// # Errors
-    /// If reading the samples fails.
-    pub fn predict<E>(
-        &self,
-        samples: impl Iterator<Item = Result<Sample, E>>,
-    ) -> Result<Vec<(Sample, f64)>>
-    where
-        Error: From<E>,
-    {
-        let mut batch = Batch::new(&self.scaler, self.settings.image);
-        let (mut waiting, mut predicted) = (Vec::new(), Vec::new());
-        let mut flush = |batch: &mut Batch<'_>, waiting: &mut Vec<Sample>| {
-            let ages = self.ages(batch)?;
-            predicted.extend(waiting.drain(..).zip(ages));
-            Ok::<_, Error>(())
-        };
-        for sample in samples {
-            let mut sample = sample?;
-            batch.push(&sample.recording, &sample.features, None);
-            sample.features.mel.bytes = Vec::new();
-            waiting.push(sample);
-            if batch.len() == self.settings.batch_size {
-                flush(&mut batch, &mut waiting)?;
-            }
-        }
-        flush(&mut batch, &mut waiting)?;
-        Ok(predicted)
-    }
-
-    fn ages(&self, batch: &mut Batch<'_>) -> Result<Vec<f64>> {
+    /// If torch cannot hand them out.
+    pub fn ages(&self, batch: &Batch) -> Result<Vec<f64>> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (images, tables) = batch.take();
-        let logs = tch::no_grad(|| self.model.forward(&images, &tables, false));
+        let inputs = batch.tensors(self.inputs.device);
+        let logs = tch::no_grad(|| self.forward(&inputs, false)).to_device(Device::Cpu);
         let logs: Vec<f32> = (&logs).try_into()?;
         Ok(logs.into_iter().map(|log| f64::from(log).exp()).collect())
     }
@@ -121,6 +90,7 @@ impl Network {
 mod tests {
     use super::*;
     use crate::scaler::Input;
+    use tch::Kind;
 
     fn scaler() -> Scaler {
         let input = |name: &str| Input {
@@ -148,19 +118,19 @@ mod tests {
 
     #[test]
     fn weights_travel_as_safetensors() {
-        let network = Network::new(&settings(), scaler());
+        let network = Network::new(&settings(), scaler(), Device::Cpu);
         let bytes = network.to_bytes().unwrap();
         assert_eq!(bytes, network.to_bytes().unwrap());
-        let loaded = Network::load(&settings(), scaler(), "k", &bytes).unwrap();
+        let loaded = Network::load(&settings(), scaler(), Device::Cpu, "k", &bytes).unwrap();
         assert_eq!(output(&loaded), output(&network));
     }
 
     #[test]
     fn weights_of_another_network_are_refused() {
-        let bytes = Network::new(&settings(), scaler()).to_bytes().unwrap();
+        let bytes = Network::new(&settings(), scaler(), Device::Cpu).to_bytes().unwrap();
         let other = TrainSettings { image_units: 9, ..settings() };
-        let error = Network::load(&other, scaler(), "k", &bytes).unwrap_err();
+        let error = Network::load(&other, scaler(), Device::Cpu, "k", &bytes).unwrap_err();
         assert!(error.to_string().contains("of another shape"), "{error}");
-        assert!(Network::load(&settings(), scaler(), "k", &bytes[..100]).is_err());
+        assert!(Network::load(&settings(), scaler(), Device::Cpu, "k", &bytes[..100]).is_err());
     }
 }

@@ -10,14 +10,13 @@ use std::thread;
 use tokio::runtime::Handle;
 use voxage_contract::training::{Event, PredictRequest, Prediction};
 use voxage_contract::{Features, Recording, Reject};
-use voxage_dataset::Sample;
 use voxage_extract::Extractor;
-use voxage_transport::Dir;
 use voxage_transport::source::Sources;
 
+use crate::inputs::Example;
 use crate::models::Models;
 use crate::network::Network;
-use crate::{Error, Result};
+use crate::{Result, store};
 
 /// Recordings that are extracted, then predicted, at a time.
 const CHUNK: usize = 64;
@@ -40,15 +39,15 @@ pub fn predict(
     runtime: &Handle,
     say: &mut dyn FnMut(Event),
 ) -> Result<String> {
-    let store = Dir::open_existing(&request.root)?;
-    let models = Models { store: &store, runtime };
+    let store = runtime.block_on(store::open(&request.root, &request.access))?;
+    let models = Models { store: &*store, runtime };
     let model = models.find(&request.model)?;
     let (card, network) = models.load(&model)?;
     let extractors = (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec));
     let mut extractors = extractors.collect::<Result<Vec<_>, _>>()?;
     let audio = Audio {
         root: &request.audio_root,
-        sources: Sources::any(),
+        sources: Sources::any().with_s3(store::s3(&request.access)),
         limit_bytes: card.spec.limits.mib.saturating_mul(1 << 20),
         runtime,
     };
@@ -58,7 +57,7 @@ pub fn predict(
             return Ok(model);
         }
         let extracted = extract(&chunk, &audio, &mut extractors);
-        for prediction in predictions(chunk, extracted, &network)? {
+        for prediction in predictions(&chunk, extracted, &network)? {
             say(Event::Prediction(prediction));
         }
     }
@@ -107,13 +106,13 @@ fn one(
 
 /// Predicts what could be extracted and says why the rest could not.
 fn predictions(
-    chunk: Vec<Recording>,
+    chunk: &[Recording],
     extracted: Vec<Result<Features, Reject>>,
     network: &Network,
 ) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::with_capacity(chunk.len());
-    let mut samples = Vec::new();
-    for (recording, features) in chunk.into_iter().zip(extracted) {
+    let mut batch = network.inputs.batch(chunk.len());
+    for (recording, features) in chunk.iter().zip(extracted) {
         let mut prediction = Prediction {
             id: recording.id.clone(),
             path: recording.path.clone(),
@@ -123,22 +122,19 @@ fn predictions(
         match features {
             Err(reject) => prediction.warnings.push(format!("{}: {}", reject.code, reject.message)),
             Ok(features) => {
+                let example = Example::of(recording, &features);
                 prediction.warnings.extend(features.warnings.iter().map(|w| w.code().to_owned()));
-                let imputed = network.scaler.imputed(&recording, &features);
+                let imputed = network.inputs.scaler.imputed(&example);
                 prediction.warnings.extend(imputed.map(|name| format!("imputed: {name}")));
-                samples.push(Ok::<_, Error>(Sample { recording, features }));
+                network.inputs.push(&mut batch, &example, None);
+                prediction.age = Some(f64::NAN);
             }
         }
-        predictions.push((prediction, samples.len()));
+        predictions.push(prediction);
     }
-    let ages = network.predict(samples.into_iter())?;
-    let mut before = 0;
-    Ok(predictions
-        .into_iter()
-        .map(|(mut prediction, upto)| {
-            prediction.age = (upto > before).then(|| ages[upto - 1].1);
-            before = upto;
-            prediction
-        })
-        .collect())
+    let mut ages = network.ages(&batch)?.into_iter();
+    for prediction in predictions.iter_mut().filter(|prediction| prediction.age.is_some()) {
+        prediction.age = ages.next();
+    }
+    Ok(predictions)
 }

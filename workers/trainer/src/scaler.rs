@@ -5,10 +5,11 @@
 //! of at most 65,536 rows, drawn evenly.
 
 use serde::{Deserialize, Serialize};
-use voxage_contract::mel::range;
 use voxage_contract::training::Scaling;
-use voxage_contract::{FeatureSpec, Features, Gender, Recording};
-use voxage_dataset::Rng;
+use voxage_contract::{FeatureSpec, Gender};
+use voxage_dataset::{Norm, Rng};
+
+use crate::inputs::Example;
 
 /// Rows that quantiles are taken of.
 const RESERVOIR_ROWS: usize = 1 << 16;
@@ -78,44 +79,34 @@ impl Input {
 }
 
 impl Scaler {
-    /// Scales an image in place, from dB.
-    pub fn scale_image(&self, cells: &mut [f32]) {
-        let range = self.mel_max_db - self.mel_min_db;
-        let factor = if range > 0.0 { range.recip() } else { 0.0 };
-        for cell in cells {
-            *cell = (*cell - self.mel_min_db) * factor;
-        }
+    /// From dB to what a network takes.
+    #[must_use]
+    pub fn norm(&self) -> Norm {
+        Norm::between(self.mel_min_db, self.mel_max_db)
     }
 
     /// The scaled table of a recording.
-    #[must_use]
-    pub fn table(&self, recording: &Recording, features: &Features) -> Vec<f32> {
-        let raw = raw(recording, features);
-        self.inputs.iter().zip(raw).map(|(input, value)| input.scale(value)).collect()
+    pub fn table(&self, example: &Example<'_>) -> impl Iterator<Item = f32> {
+        self.inputs.iter().zip(raw(example)).map(|(input, value)| input.scale(value))
     }
 
     /// The inputs that a recording lacks and the training median stands for.
-    pub fn imputed<'a>(
-        &'a self,
-        recording: &Recording,
-        features: &Features,
-    ) -> impl Iterator<Item = &'a str> + use<'a> {
-        let raw: Vec<_> = raw(recording, features).collect();
-        let inputs = self.inputs.iter().zip(raw);
+    pub fn imputed(&self, example: &Example<'_>) -> impl Iterator<Item = &str> {
+        let inputs = self.inputs.iter().zip(raw(example));
         inputs
             .filter(|(input, raw)| raw.is_none() && input.impute.is_some())
-            .map(|(i, _)| i.name.as_str())
+            .map(|(input, _)| input.name.as_str())
     }
 }
 
 /// The table of a recording as it is: the spec's columns, then gender.
-fn raw(recording: &Recording, features: &Features) -> impl Iterator<Item = Option<f64>> {
-    let gender = match recording.gender() {
+fn raw(example: &Example<'_>) -> impl Iterator<Item = Option<f64>> {
+    let gender = match example.gender {
         Gender::Unspecified => None,
         Gender::Female => Some(0.0),
         Gender::Male => Some(1.0),
     };
-    features.tabular.iter().copied().chain([gender])
+    example.tabular.iter().copied().chain([gender])
 }
 
 /// Gathers what a [`Scaler`] is made of, row by row.
@@ -144,11 +135,11 @@ impl Fitting {
     }
 
     /// Takes in one training row.
-    pub fn add(&mut self, recording: &Recording, features: &Features) {
-        let (min, max) = range(&features.mel.to_db());
+    pub fn add(&mut self, example: &Example<'_>) {
+        let (min, max) = example.mel.range_db();
         self.mel_min_db = self.mel_min_db.min(min);
         self.mel_max_db = self.mel_max_db.max(max);
-        let row: Vec<_> = raw(recording, features).collect();
+        let row: Vec<_> = raw(example).collect();
         self.extremes.resize(row.len(), (f64::INFINITY, f64::NEG_INFINITY));
         for ((min, max), value) in self.extremes.iter_mut().zip(&row) {
             if let Some(value) = value {
@@ -190,30 +181,29 @@ impl Fitting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use voxage_contract::{AudioInfo, Mel, MelStorage, N_MELS};
+    use voxage_contract::{Mel, MelStorage, N_MELS};
 
-    fn row(mean_pitch: Option<f64>, gender: Gender, db: f32) -> (Recording, Features) {
-        let mut recording = Recording::default();
-        recording.set_gender(gender);
+    /// An example whose first column and gender are known, of a spectrogram of one level.
+    fn example(mean_pitch: Option<f64>, gender: Gender, mel: &Mel) -> Example<'_> {
         let mut tabular = vec![None; FeatureSpec::default().columns().count()];
         tabular[0] = mean_pitch;
-        let mel = Mel::encode(&[db; N_MELS], MelStorage::U8);
-        let (audio, warnings) = (AudioInfo::default(), vec![]);
-        (recording, Features { audio, mel, tabular, embedding: None, warnings })
+        Example { gender, tabular, mel: mel.view() }
+    }
+
+    fn mel(db: f32) -> Mel {
+        Mel::encode(&[db; N_MELS], MelStorage::U8)
     }
 
     fn fit(scaling: Scaling, pitches: &[Option<f64>]) -> Scaler {
         let mut fitting = Fitting::new(1);
         for (i, pitch) in pitches.iter().enumerate() {
-            let (recording, features) = row(*pitch, Gender::Female, i as f32);
-            fitting.add(&recording, &features);
+            fitting.add(&example(*pitch, Gender::Female, &mel(i as f32)));
         }
         fitting.finish(&FeatureSpec::default(), scaling).unwrap()
     }
 
     fn scaled(scaler: &Scaler, pitch: Option<f64>) -> f32 {
-        let (recording, features) = row(pitch, Gender::Female, 0.0);
-        scaler.table(&recording, &features)[0]
+        scaler.table(&example(pitch, Gender::Female, &mel(0.0))).next().unwrap()
     }
 
     #[test]
@@ -224,9 +214,6 @@ mod tests {
             [0.0, 1.0, 2.0]
         );
         assert_eq!((scaler.mel_min_db, scaler.mel_max_db), (0.0, 3.0));
-        let mut cells = [0.0, 1.5, 3.0];
-        scaler.scale_image(&mut cells);
-        assert_eq!(cells, [0.0, 0.5, 1.0]);
     }
 
     #[test]
@@ -240,11 +227,12 @@ mod tests {
     fn the_median_stands_for_what_is_missing_and_is_named() {
         let scaler = fit(Scaling::MinMax, &[Some(0.0), Some(1.0), Some(10.0)]);
         assert!((scaled(&scaler, None) - 0.1).abs() < 1e-6);
-        let (recording, features) = row(None, Gender::Unspecified, 0.0);
-        let imputed: Vec<_> = scaler.imputed(&recording, &features).collect();
+        let mel = mel(0.0);
+        let example = example(None, Gender::Unspecified, &mel);
+        let imputed: Vec<_> = scaler.imputed(&example).collect();
         // The other columns were in no training row: they are no inputs, and not missed.
         assert_eq!(imputed, ["mean_pitch", "gender"]);
-        assert!(scaler.table(&recording, &features).iter().all(|value| value.is_finite()));
+        assert!(scaler.table(&example).all(f32::is_finite));
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! bytes the server checks; a server that does not keep the condition is refused when the
 //! store is opened to write. If the answer to a put that succeeded is lost, the put is sent
 //! again and finds its own object: [`Put::Exists`].
-//! It does not know what servers cost, and never deletes.
+//! It does not know what servers cost.
 
 mod failure;
 mod list;
 mod location;
+mod quiet;
 mod read;
 mod server;
 #[cfg(test)]
@@ -188,6 +189,14 @@ impl Store for S3 {
                 failure if failure.status == Some(412) => Ok(Put::Exists),
                 failure => Err(failure.during(self.what("write", key))),
             },
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let request = self.server.client.delete_object().bucket(&self.place.bucket);
+        match request.key(self.key(key)?).send().await.map_err(|error| Failure::of(&error)) {
+            Err(failure) if !failure.is_missing() => Err(failure.during(self.what("delete", key))),
+            _ => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! error after about a minute, and one that many wait for is not overrun when it comes back.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -24,6 +25,7 @@ use aws_sdk_s3::config::{Builder, Region, StalledStreamProtectionConfig};
 
 use crate::s3::failure::Failure;
 use crate::s3::location::redacted;
+use crate::s3::quiet::Quiet;
 use crate::{Error, Result};
 
 /// How long a small request may take with all its retries.
@@ -140,7 +142,9 @@ fn client(config: &SdkConfig, settings: &S3Settings, endpoint: Option<&str>) -> 
     let retries =
         RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE);
     let stalled = StalledStreamProtectionConfig::enabled().grace_period(STALLED).build();
+    let place = endpoint.unwrap_or("AWS").to_owned();
     let mut builder = Builder::from(config)
+        .interceptor(Quiet { place, said: Mutex::default() })
         .retry_config(retries)
         .retry_classifier(Conflict)
         .retry_partition(RetryPartition::new(format!("s3 {}", endpoint.unwrap_or_default())))

@@ -1,6 +1,7 @@
 //! A RabbitMQ node, by `deploy/servers/rabbitmq`.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -21,7 +22,23 @@ impl RabbitMq {
     /// If it does not start: `deploy/setup test` installs what it needs.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// As [`start`](Self::start), with a node that takes back a message that is not settled
+    /// for so long (its consumer timeout).
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_as(consumer_timeout: Option<Duration>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some(timeout) = consumer_timeout {
+            let setting = folder.path().join("rabbitmq");
+            std::fs::create_dir(&setting).expect("the node's folder");
+            let written = std::fs::write(setting.join("timeout"), timeout.as_millis().to_string());
+            written.expect("the node's consumer timeout");
+        }
         let env = script("start", &folder);
         let value = |name: &str| {
             let line = env.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));

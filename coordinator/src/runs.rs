@@ -1,0 +1,109 @@
+//! The training runs of a store, told by the store alone.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use voxage_contract::keys;
+use voxage_contract::training::{Metric, TrainRequest, Trained};
+use voxage_transport::{Store, StoreExt as _};
+
+use crate::{Error, Result};
+
+/// A training run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// Its name.
+    pub run: String,
+    /// What was asked.
+    pub request: TrainRequest,
+    /// How it ended; none if it did not, yet.
+    pub result: Option<Trained>,
+    /// Steps of its newest checkpoint; none if it has none.
+    pub checkpoint: Option<u64>,
+    /// The newest line of its metrics, if there is one.
+    pub last: Option<Metric>,
+}
+
+/// Every run of a store, begun or asked for, in the order of their names.
+///
+/// # Errors
+/// If the store fails or an object of it is damaged.
+pub async fn runs(store: &dyn Store) -> Result<Vec<Run>> {
+    let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut listing = store.list(keys::RUNS, None);
+    while let Some(object) = listing.try_next().await? {
+        if let Some(run) = keys::run_of(&object.key) {
+            objects.entry(run.to_owned()).or_default().push(object.key);
+        }
+    }
+    for key in store.keys(keys::TRAININGS).await? {
+        if let Some((run, _)) = keys::ask_of(&key) {
+            objects.entry(run.to_owned()).or_default().push(key);
+        }
+    }
+    let mut runs = Vec::new();
+    for (run, keys) in objects {
+        runs.extend(of(store, run, keys).await?);
+    }
+    Ok(runs)
+}
+
+/// One run, by its name or the beginning of it that no other has.
+///
+/// # Errors
+/// If there is none or several, or the store fails.
+pub async fn run(store: &dyn Store, name: &str) -> Result<Run> {
+    let mut found: Vec<_> = runs(store).await?;
+    found.retain(|run| run.run.starts_with(name));
+    match (found.pop(), found.pop()) {
+        (Some(run), None) => Ok(run),
+        (None, _) => Err(Error::NoRun(name.to_owned())),
+        _ => Err(Error::SeveralRuns(name.to_owned())),
+    }
+}
+
+/// All lines of a run's metrics, in the order of the steps. Of lines about the same step,
+/// written before and after it was taken up again, one is given.
+///
+/// # Errors
+/// If the store fails or an object of it is damaged.
+pub async fn metrics(store: &dyn Store, run: &str) -> Result<Vec<Metric>> {
+    let mut lines = BTreeMap::new();
+    for key in store.keys(&keys::metrics(run)).await? {
+        for metric in lines_of(store, &key).await? {
+            lines.insert((metric.step, metric.epoch_end), metric);
+        }
+    }
+    Ok(lines.into_values().collect())
+}
+
+async fn of(store: &dyn Store, run: String, keys: Vec<String>) -> Result<Option<Run>> {
+    let begun = keys::run(&run, "request.json");
+    let asked = keys.iter().rfind(|key| keys::ask_of(key).is_some());
+    let key = Some(&begun).filter(|begun| keys.contains(begun)).or(asked);
+    let Some(key) = key else { return Ok(None) };
+    let Some(request) = read(store, key).await? else { return Ok(None) };
+    let newest = |folder: String| keys.iter().filter(|key| key.starts_with(&folder)).max();
+    let last = match newest(keys::metrics(&run)) {
+        Some(key) => lines_of(store, key).await?.pop(),
+        None => None,
+    };
+    let checkpoints = keys::checkpoints(&run);
+    let checkpoint = newest(checkpoints.clone()).and_then(|key| keys::number_of(key, &checkpoints));
+    let result = read(store, &keys::run(&run, "result.json")).await?;
+    Ok(Some(Run { run, request, result, checkpoint, last }))
+}
+
+async fn read<T: DeserializeOwned>(store: &dyn Store, key: &str) -> Result<Option<T>> {
+    let bytes = store.get_opt(key).await?;
+    let parse = |bytes: bytes::Bytes| serde_json::from_slice(&bytes);
+    bytes.map(parse).transpose().map_err(|error| Error::damaged(key, error))
+}
+
+async fn lines_of(store: &dyn Store, key: &str) -> Result<Vec<Metric>> {
+    let bytes = store.get(key).await?;
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).map_err(|e| Error::damaged(key, e))).collect()
+}

@@ -1,0 +1,217 @@
+//! `voxage trainer`: takes trainings from the queue and has them done, until it is stopped.
+//!
+//! Always holds: nothing is held unsettled while it is trained. A training's message goes
+//! back into the queue, to come again later, before the work begins; so it outlives this
+//! process, however long the training takes. The run's lease says who is at it.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Command;
+use futures::StreamExt as _;
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info, info_span, warn};
+use voxage_contract::training::{Event, Request, TrainRequest};
+use voxage_contract::wire::WIRE_VERSION;
+use voxage_contract::{Beat, Training};
+use voxage_coordinator::company::BEAT_EVERY;
+use voxage_coordinator::trainings::{Standing, fail, request, standing};
+use voxage_transport::{Amqp, AmqpQueue, Delivery, Queue as _, Store};
+
+use crate::settings::{Keys, Settings};
+use crate::trainer::{self, Failed, Trainer};
+use crate::{Call, ends};
+
+pub const KEYS: Keys =
+    &["root", "queue", "queue_name", "queue_ca", "s3", "cache", "upkeep", "log_format"];
+
+/// So many deaths of a run's process are its own fault.
+const DEATHS: u32 = 5;
+
+/// Between two words about how a training goes.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// After this long a training's message comes again, to see whether it is still at work.
+const AGAIN: Duration = Duration::from_secs(30);
+
+pub fn command() -> Command {
+    Command::new("trainer")
+        .about("Train models for whoever asks with `voxage train --queue`; run several if you like")
+        .after_help(
+            "One training at a time. SIGTERM: the training leaves a checkpoint, and another \
+             trainer goes on from it.",
+        )
+}
+
+/// A trainer of models, in the service of a queue.
+struct Service {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    queue: AmqpQueue,
+    /// The run that it is at.
+    at: Mutex<Option<String>>,
+    /// How often the process of a run died here.
+    deaths: Mutex<HashMap<String, u32>>,
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = call.resolved.settings.clone();
+    trainer::find()?;
+    let amqp = settings.amqp().await?;
+    let service = Service {
+        store: settings.store().await?,
+        queue: ends::trainings(&amqp).await?,
+        at: Mutex::default(),
+        deaths: Mutex::default(),
+        settings,
+    };
+    let process = ends::process("trainer");
+    info!(process, "trainer ready");
+    tokio::select! {
+        ended = service.work(&call.stop) => ended?,
+        () = service.beats(&amqp, process) => {}
+    }
+    info!("trainer stopped");
+    amqp.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Service {
+    async fn work(&self, stop: &CancellationToken) -> Result<()> {
+        loop {
+            // Consumed anew for each: a consumer would be sent the next one, and hold it.
+            let mut deliveries = self.queue.consume(1).await?;
+            let delivery = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                delivery = deliveries.next() => match delivery {
+                    Some(delivery) => delivery?,
+                    None => return Ok(()),
+                },
+            };
+            let Some((training, request)) = self.taken(delivery).await? else { continue };
+            drop(deliveries);
+            let span = info_span!("training", run = training.run, ask = training.ask);
+            *lock(&self.at) = Some(training.run.clone());
+            let carried_out = self.carry_out(&training, request, stop).instrument(span).await;
+            *lock(&self.at) = None;
+            carried_out?;
+        }
+    }
+
+    /// Settles a delivery; gives the training if there is something to do about it.
+    async fn taken(&self, delivery: Box<dyn Delivery>) -> Result<Option<(Training, TrainRequest)>> {
+        let training = match Training::decode(&**delivery.payload()) {
+            Ok(training) if training.version <= WIRE_VERSION => training,
+            Ok(newer) => {
+                warn!(
+                    version = newer.version,
+                    "a newer voxage asks for a training: upgrade this one"
+                );
+                delivery.retry(AGAIN).await?;
+                tokio::time::sleep(AGAIN / 6).await;
+                return Ok(None);
+            }
+            Err(error) => {
+                delivery.dead_letter(&format!("it is no training: {error}")).await?;
+                return Ok(None);
+            }
+        };
+        match standing(&*self.store, &training).await? {
+            Standing::Trained(_) => delivery.ack().await?,
+            Standing::Failed(why) => delivery.dead_letter(&why).await?,
+            Standing::Open => match request(&*self.store, &training).await {
+                Ok(request) => {
+                    delivery.retry(AGAIN).await?;
+                    return Ok(Some((training, request)));
+                }
+                Err(error) => delivery.dead_letter(&error.to_string()).await?,
+            },
+        }
+        Ok(None)
+    }
+
+    /// Trains, or sees that another does.
+    async fn carry_out(
+        &self,
+        training: &Training,
+        request: TrainRequest,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let request = Request::Train(TrainRequest {
+            root: self.settings.root.clone(),
+            access: self.settings.access(),
+            upkeep: self.settings.upkeep.clone(),
+            patient: false,
+            ..request
+        });
+        let trainer = Trainer::start(&request).await?;
+        let mut said: Option<Instant> = None;
+        let end = trainer.finish(std::iter::empty(), stop, |event| {
+            match event {
+                Event::Progress { message, .. }
+                    if said.is_none_or(|said| said.elapsed() > SAY_EVERY) =>
+                {
+                    said = Some(Instant::now());
+                    info!("{message}");
+                }
+                Event::Note { message } => info!("{message}"),
+                _ => {}
+            }
+            Ok(())
+        });
+        match end.await {
+            Ok(Event::Trained(trained)) => info!(model = trained.model, "trained"),
+            Ok(Event::Busy { holder, .. }) => info!(holder, "another is at it"),
+            Ok(Event::Interrupted { step, .. }) => {
+                info!(step, "handed over");
+                self.queue.publish(training.encode_to_vec().into()).await?;
+            }
+            Ok(other) => warn!(?other, "an answer that was not expected"),
+            // It comes again, and goes on from its checkpoint.
+            Err(error) if self.may_succeed(training, &error) => {
+                warn!(%error, "will be tried again");
+            }
+            Err(error) => {
+                warn!(%error, "failed");
+                fail(&*self.store, training, &format!("{error:#}")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a failure was of the world, not of what was asked for. A process that died
+    /// without a word may have been killed, but not again and again.
+    fn may_succeed(&self, training: &Training, error: &anyhow::Error) -> bool {
+        if let Some(failed) = error.downcast_ref::<Failed>() {
+            return failed.transient;
+        }
+        let mut deaths = lock(&self.deaths);
+        let count = deaths.entry(training.run.clone()).or_default();
+        *count += 1;
+        *count < DEATHS
+    }
+
+    /// Says what this trainer is at, again and again.
+    async fn beats(&self, amqp: &Amqp, process: String) {
+        let mut tick = tokio::time::interval(BEAT_EVERY);
+        loop {
+            tick.tick().await;
+            let beat = Beat {
+                version: WIRE_VERSION,
+                process: process.clone(),
+                role: "trainer".into(),
+                shards: lock(&self.at).iter().cloned().collect(),
+                ..Beat::default()
+            };
+            amqp.publish_beat(beat.encode_to_vec().into());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Shards of a store that is far away, kept on a local disk.
+//!
+//! Always holds: a file appears whole or not at all, under the name of its shard and the
+//! digest of its rows; files take no more than the limit together, those of processes that
+//! share the folder included: whoever makes room holds the folder's lock. What was used
+//! longest ago goes first. That a file cannot be kept is no error: it is read from the store
+//! again. It does not know what is in a file: whoever reads one checks it.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use voxage_contract::SealedShard;
+
+use crate::{Error, Result, map};
+
+const LOCK: &str = "lock";
+const SHARD: &str = ".parquet";
+
+/// A folder with shards. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    folder: Arc<Path>,
+    limit_bytes: u64,
+}
+
+/// A file of the cache.
+struct Kept {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+impl Cache {
+    /// Opens the cache in a folder, where it has one of its own, for at most `limit_bytes` of
+    /// shards.
+    ///
+    /// # Errors
+    /// If it cannot be written to, or the disk has less room than the limit.
+    pub fn open(folder: impl Into<PathBuf>, limit_bytes: u64) -> Result<Self> {
+        // All that is in it may be dropped: it must not be anyone else's.
+        let folder = folder.into().join("voxage-shards");
+        let failed = |error: io::Error| {
+            let why = format!("{error}: name a folder that may be written to");
+            Error::Cache { folder: folder.clone(), why }
+        };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let cache = Self { folder: folder.as_path().into(), limit_bytes };
+        let _lock = cache.lock().map_err(failed)?;
+        let mut kept = cache.kept().map_err(failed)?;
+        cache.make_room(&mut kept, 0).map_err(failed)?;
+        let disk = rustix::fs::statvfs(&folder).map_err(|error| failed(error.into()))?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let used_bytes: u64 = kept.iter().map(|file| file.bytes).sum();
+        if used_bytes.saturating_add(free_bytes) < limit_bytes {
+            let why = format!(
+                "it may take {} MiB, of which it has {}, but the disk has only {} MiB left: lower the limit or name a folder on another disk",
+                limit_bytes >> 20,
+                used_bytes >> 20,
+                free_bytes >> 20
+            );
+            return Err(Error::Cache { folder, why });
+        }
+        Ok(cache)
+    }
+
+    /// The file of a shard, if it is there and as long as it must be.
+    pub(crate) fn get(&self, shard: &SealedShard) -> Option<Bytes> {
+        let path = self.path(shard);
+        let file = File::open(&path).ok()?;
+        // For the order in which files go; on a full disk it stays as it is.
+        let _ = file.set_modified(SystemTime::now());
+        map::read(&path).ok().filter(|bytes| bytes.len() as u64 == shard.bytes)
+    }
+
+    /// Keeps the file of a shard, if there is room.
+    pub(crate) fn put(&self, shard: &SealedShard, bytes: &[u8]) {
+        if bytes.len() as u64 <= self.limit_bytes {
+            // The disk may be full, or the folder gone: then there is no cache.
+            let _ = self.try_put(&self.path(shard), bytes);
+        }
+    }
+
+    fn try_put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let _lock = self.lock()?;
+        self.make_room(&mut self.kept()?, bytes.len() as u64)?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let staged = self.folder.join(format!("{}-{number}.tmp", std::process::id()));
+        let written = File::create_new(&staged)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&staged, path));
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(&staged);
+        })
+    }
+
+    /// Drops a file that is not what it should be.
+    pub(crate) fn drop(&self, shard: &SealedShard) {
+        let _ = fs::remove_file(self.path(shard));
+    }
+
+    fn path(&self, shard: &SealedShard) -> PathBuf {
+        self.folder.join(format!("{}-{}{SHARD}", shard.id, shard.digest))
+    }
+
+    /// Held until it is dropped, or its process ends.
+    fn lock(&self) -> io::Result<File> {
+        let path = self.folder.join(LOCK);
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    /// All files but the lock, those used longest ago first.
+    fn kept(&self) -> io::Result<Vec<Kept>> {
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name() != LOCK {
+                // Another process may just have dropped it.
+                let Ok(about) = entry.metadata() else { continue };
+                let used = about.modified()?;
+                kept.push(Kept { path: entry.path(), bytes: about.len(), used });
+            }
+        }
+        kept.sort_unstable_by_key(|file| file.used);
+        Ok(kept)
+    }
+
+    /// Drops files until `more` bytes have room beside the rest.
+    fn make_room(&self, kept: &mut Vec<Kept>, more: u64) -> io::Result<()> {
+        let total: u64 = kept.iter().map(|file| file.bytes).sum();
+        let mut excess = (total + more).saturating_sub(self.limit_bytes);
+        let mut failed = Ok(());
+        kept.retain(|file| {
+            // Who writes holds the lock: a file that was not renamed is of one who died.
+            let goes = excess > 0 || !file.path.to_string_lossy().ends_with(SHARD);
+            if goes {
+                match fs::remove_file(&file.path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => failed = Err(error),
+                    _ => excess = excess.saturating_sub(file.bytes),
+                }
+            }
+            !goes
+        });
+        failed
+    }
+}

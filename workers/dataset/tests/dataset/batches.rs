@@ -1,0 +1,149 @@
+//! Threads: the same batches from any number of them, and no harm from what goes wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use voxage_contract::{Mel, MelStorage, Split};
+use voxage_dataset::{Error, Order, Pass, Result};
+
+use crate::house::{House, PASS, batches, copy_over, key, number};
+
+const SHUFFLED: Pass = Pass { order: Order::Shuffled { seed: 1, epoch: 1 }, ..PASS };
+
+/// Threads of this process.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+#[test]
+fn batches_are_the_same_for_any_number_of_threads() {
+    let house = House::new(12, |_| Split::Train);
+    let dataset = house.open();
+    let of = |threads| -> Vec<_> {
+        batches(&dataset, SHUFFLED, 7, threads).map(Result::unwrap).collect()
+    };
+    let one = of(1);
+    assert!(one.len() > 20);
+    for threads in [2, 7] {
+        assert_eq!(of(threads), one);
+    }
+}
+
+#[test]
+fn a_consumer_may_leave_early() {
+    let house = House::new(12, |_| Split::Train);
+    let dataset = house.open();
+    let before = threads();
+    for taken in [0, 1, 3] {
+        for n in [1, 4] {
+            let left = batches(&dataset, SHUFFLED, 4, n).take(taken).map(Result::unwrap);
+            assert_eq!(left.count(), taken);
+        }
+    }
+    // The runtime's own threads come with the first read of a file.
+    assert!(threads() <= before + 20, "{} threads, before {before}", threads());
+    assert_eq!(Arc::strong_count(&house.store), 2, "someone still has the store");
+}
+
+#[test]
+fn batches_do_not_run_ahead_of_their_consumer() {
+    let house = House::new(12, |_| Split::Train);
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let mut batches = house.open().batches(PASS, 4, 2, move |_, samples| {
+        count.fetch_add(1, Ordering::SeqCst);
+        samples.count()
+    });
+    batches.next().unwrap().unwrap();
+    let start = Instant::now();
+    while made.load(Ordering::SeqCst) < 4 {
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing is made ahead");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(made.load(Ordering::SeqCst), 4, "one was taken, three may wait");
+}
+
+#[test]
+fn a_panic_reaches_the_consumer() {
+    let house = House::new(3, |_| Split::Train);
+    let dataset = house.open();
+    let batches = dataset.batches(PASS, 4, 3, |first, samples| {
+        assert!(first != 20, "no more");
+        samples.count()
+    });
+    let mut taken = 0;
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        batches.for_each(|_| taken += 1);
+    }));
+    let message = *ended.unwrap_err().downcast::<&str>().unwrap();
+    assert_eq!((message, taken), ("no more", 5));
+}
+
+#[test]
+fn a_damaged_shard_is_named_where_its_rows_would_have_been() {
+    let house = House::new(4, |_| Split::Train);
+    let dataset = house.open();
+    let first: Vec<_> = batches(&dataset, PASS, 5, 2).map(Result::unwrap).collect();
+    // Opened again, so that nothing is verified yet.
+    let dataset = house.open();
+    copy_over(&house.file(2), |bytes| {
+        let last = bytes.len() - 1;
+        bytes[last / 2] ^= 1;
+    });
+    for threads in [1, 3] {
+        let mut found = Vec::new();
+        let error = batches(&dataset, PASS, 5, threads).find_map(|batch| match batch {
+            Ok(batch) => {
+                found.push(batch);
+                None
+            }
+            Err(error) => Some(error),
+        });
+        let error = error.unwrap();
+        assert!(matches!(&error, Error::Damaged { key: found, .. } if *found == key(2)), "{error}");
+        assert!(first.starts_with(&found));
+    }
+    std::fs::remove_file(house.file(2)).unwrap();
+    let error = batches(&dataset, PASS, 5, 2).find_map(Result::err).unwrap();
+    assert!(error.to_string().contains(&key(2)), "{error}");
+}
+
+#[test]
+fn a_shard_that_is_not_the_sealed_one_is_refused() {
+    let house = House::new(2, |_| Split::Train);
+    let dataset = house.open();
+    // A whole shard, but another.
+    let other = std::fs::read(house.file(1)).unwrap();
+    copy_over(&house.file(0), |bytes| *bytes = other);
+    let error = house.try_open(None).unwrap_err();
+    assert!(error.to_string().contains(&key(0)), "{error}");
+    let error = batches(&dataset, PASS, 5, 2).find_map(Result::err).unwrap();
+    assert!(error.to_string().contains("not the shard that was sealed"), "{error}");
+}
+
+#[test]
+fn rows_are_compared_with_their_digest_once() {
+    let house = House::new(1, |_| Split::Train);
+    let dataset = house.open();
+    let read = || {
+        let numbers = dataset.batches(PASS, 5, 1, |_, samples| {
+            samples.map(|sample| number(&sample) as u64).sum::<u64>()
+        });
+        numbers.sum::<Result<u64>>()
+    };
+    read().unwrap();
+    // The least bit of a scale is other now, and pages have no checksums: only the digest
+    // tells.
+    let scale = Mel::encode(&[17.0, -1.0], MelStorage::U8).scale.to_le_bytes();
+    copy_over(&house.file(0), |bytes| {
+        let at = bytes.windows(4).position(|four| four == scale).unwrap();
+        bytes[at] ^= 1;
+    });
+    assert!(read().is_ok(), "it was read before");
+    let error = house
+        .try_open(None)
+        .and_then(|again| batches(&again, PASS, 5, 1).collect::<Result<Vec<_>>>());
+    assert!(error.unwrap_err().to_string().contains("not those that were written"));
+}

@@ -1,0 +1,43 @@
+// What tch 0.24 does not reach of libtorch: the fused AdamW step, and the precision of CUDA.
+// Tensors come as tch hands them out, pointers to at::Tensor. Nothing throws through here.
+
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_fused_adamw.h>
+
+#include <cstring>
+#include <vector>
+
+namespace {
+std::vector<at::Tensor> list(at::Tensor *const *tensors, int64_t n) {
+  std::vector<at::Tensor> all;
+  for (int64_t i = 0; i < n; i++) all.push_back(*tensors[i]);
+  return all;
+}
+}  // namespace
+
+extern "C" {
+
+// One step of AdamW on n parameters. 0, or 1 and why not in `error`, at most `room` bytes.
+int voxage_adamw(at::Tensor *const *weights, at::Tensor *const *gradients, at::Tensor *const *means,
+                 at::Tensor *const *squares, at::Tensor *const *steps, int64_t n, double learning_rate,
+                 double beta1, double beta2, double weight_decay, double epsilon, char *error, size_t room) {
+  try {
+    at::_fused_adamw_(list(weights, n), list(gradients, n), list(means, n), list(squares, n), {},
+                      list(steps, n), learning_rate, beta1, beta2, weight_decay, epsilon,
+                      /*amsgrad=*/false, /*maximize=*/false);
+    return 0;
+  } catch (const std::exception &thrown) {
+    std::strncpy(error, thrown.what(), room - 1);
+    error[room - 1] = 0;
+    return 1;
+  }
+}
+
+// On CUDA: autocast to bf16, matrices in TF32.
+void voxage_fast_cuda() {
+  at::autocast::set_autocast_dtype(at::kCUDA, at::kBFloat16);
+  at::globalContext().setAllowTF32CuBLAS(true);
+}
+}

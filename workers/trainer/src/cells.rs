@@ -1,0 +1,140 @@
+//! Spectrograms as they are stored, a byte a cell, scaled and cut where the network is.
+//!
+//! Always holds: what [`Cells::images`] gives is what [`crate::image::fill`] does on the host.
+
+use tch::{Device, Kind, Tensor};
+use voxage_contract::{MelView, N_MELS};
+
+use crate::image::SIDE;
+use crate::scaler::Scaler;
+
+/// Frames of some recordings, on the host, one recording after the other.
+#[derive(Debug, Default)]
+pub struct HostCells {
+    bytes: Vec<u8>,
+    /// Of each recording, its first frame.
+    first: Vec<i64>,
+    /// Of each recording, how many frames it has.
+    length: Vec<i64>,
+    /// Of each recording, by what a byte is multiplied.
+    factor: Vec<f32>,
+    /// Of each recording, what is added then.
+    shift: Vec<f32>,
+}
+
+/// The same where the network is.
+#[derive(Debug)]
+pub struct Cells {
+    /// `[n_frames, 128]`, bytes.
+    frames: Tensor,
+    first: Tensor,
+    length: Tensor,
+    factor: Tensor,
+    shift: Tensor,
+    /// Silence, scaled.
+    silence: f64,
+}
+
+impl HostCells {
+    /// Adds some frames of a recording whose spectrogram is stored as bytes.
+    ///
+    /// # Panics
+    /// If it has no such frames.
+    pub fn push(&mut self, mel: MelView<'_>, frames: std::ops::Range<usize>, scaler: &Scaler) {
+        let norm = scaler.norm();
+        self.first.push((self.bytes.len() / N_MELS) as i64);
+        self.length.push(frames.len() as i64);
+        self.bytes.extend(&mel.bytes[frames.start * N_MELS..frames.end * N_MELS]);
+        self.factor.push(mel.scale * norm.factor);
+        self.shift.push(norm.of(mel.offset));
+    }
+
+    /// Adds the recordings of another.
+    pub fn append(&mut self, other: Self) {
+        let before = (self.bytes.len() / N_MELS) as i64;
+        self.bytes.extend(other.bytes);
+        self.first.extend(other.first.iter().map(|first| before + first));
+        self.length.extend(other.length);
+        self.factor.extend(other.factor);
+        self.shift.extend(other.shift);
+    }
+
+    /// Brings them to a device.
+    #[must_use]
+    pub fn to_device(&self, device: Device, scaler: &Scaler) -> Cells {
+        let frames = Tensor::from_slice(&self.bytes).view([-1, N_MELS as i64]);
+        let place = |tensor: Tensor| tensor.to_device(device);
+        Cells {
+            frames: place(frames),
+            first: place(Tensor::from_slice(&self.first)),
+            length: place(Tensor::from_slice(&self.length)),
+            factor: place(Tensor::from_slice(&self.factor)),
+            shift: place(Tensor::from_slice(&self.shift)),
+            silence: f64::from(scaler.norm().of(scaler.mel_min_db)),
+        }
+    }
+}
+
+impl Cells {
+    /// Images `[n, 1, 128, 128]` of the recordings at some positions, each from a frame of
+    /// its own on; what is beyond the recording is silence.
+    pub fn images(&self, which: &[i64], starts: &[i64]) -> Tensor {
+        let device = self.frames.device();
+        let which = Tensor::from_slice(which).to_device(device);
+        let of = |each: &Tensor| each.index_select(0, &which);
+        let steps = Tensor::arange(SIDE as i64, (Kind::Int64, device));
+        // [n, 128]: the frames of each recording that are seen.
+        let seen = Tensor::from_slice(starts).to_device(device).unsqueeze(1) + steps;
+        let inside = seen.lt_tensor(&of(&self.length).unsqueeze(1));
+        let last = self.frames.size()[0] - 1;
+        let rows = (of(&self.first).unsqueeze(1) + seen).clamp_max(last.max(0));
+        let side = SIDE as i64;
+        let cells = self.frames.index_select(0, &rows.flatten(0, -1)).view([-1, side, side]);
+        let scale = |each: &Tensor| of(each).view([-1, 1, 1]);
+        let scaled = cells.to_kind(Kind::Float) * scale(&self.factor) + scale(&self.shift);
+        let silence = Tensor::from(self.silence as f32).to_device(device);
+        scaled.where_self(&inside.unsqueeze(2), &silence).unsqueeze(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{fill, window_start};
+    use voxage_contract::training::Image;
+    use voxage_contract::{Mel, MelStorage};
+    use voxage_dataset::Rng;
+
+    #[test]
+    fn images_are_those_of_the_host() {
+        let scaler = Scaler { mel_min_db: -70.0, mel_max_db: 3.0, inputs: vec![] };
+        let mut rng = Rng::new(&[5]);
+        let mut noise = |frames: usize| {
+            let cells: Vec<f32> =
+                (0..frames * N_MELS).map(|_| rng.below(8000) as f32 / -100.0).collect();
+            Mel::encode(&cells, MelStorage::U8)
+        };
+        let mels: Vec<Mel> = [300, 0, 20, 128, 129].map(&mut noise).into();
+        let mut host = HostCells::default();
+        for mel in &mels {
+            host.push(mel.view(), 0..mel.n_frames, &scaler);
+        }
+        let cells = host.to_device(Device::Cpu, &scaler);
+        let mut expected = Vec::new();
+        let (mut which, mut starts) = (Vec::new(), Vec::new());
+        for i in [4, 0, 2, 1, 0, 3] {
+            let draw = || Rng::new(&[which.len() as u64 + i as u64]);
+            let mel: &Mel = &mels[i];
+            let start = window_start(mel.n_frames, Image::RandomCrop, Some(&mut draw())).unwrap();
+            let mut image = vec![0.0; SIDE * SIDE];
+            fill(&mut image, mel.view(), Image::RandomCrop, Some(&mut draw()), &scaler);
+            expected.extend(image);
+            which.push(i as i64);
+            starts.push(start as i64);
+        }
+        let images = cells.images(&which, &starts);
+        assert_eq!(images.size(), [6, 1, 128, 128]);
+        let found: Vec<f32> = (&images.flatten(0, -1)).try_into().unwrap();
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,58 @@
+//! Where a network computes.
+
+use tch::{Cuda, Device};
+use voxage_contract::training::Device as Wanted;
+
+use crate::{Error, Result};
+
+#[allow(unsafe_code)]
+unsafe extern "C" {
+    fn voxage_fast_cuda();
+}
+
+/// The device that is wanted. On CUDA, matrices are multiplied in TF32 from then on, and
+/// what autocast takes is bf16.
+///
+/// # Errors
+/// If CUDA is asked for and is not there.
+pub fn resolve(wanted: Wanted) -> Result<Device> {
+    let there = Cuda::is_available();
+    match wanted {
+        Wanted::Cpu => Ok(Device::Cpu),
+        Wanted::Auto if !there => Ok(Device::Cpu),
+        Wanted::Cuda if !there => Err(Error::Setting(missing().into())),
+        Wanted::Auto | Wanted::Cuda => {
+            // SAFETY: sets two of torch's global settings.
+            #[allow(unsafe_code)]
+            unsafe {
+                voxage_fast_cuda();
+            }
+            Ok(Device::Cuda(0))
+        }
+    }
+}
+
+fn missing() -> &'static str {
+    if tch::utils::has_cudart() {
+        "train.device is cuda, but torch sees no GPU: check the driver (nvidia-smi), and CUDA_VISIBLE_DEVICES"
+    } else {
+        "train.device is cuda, but this libtorch has no CUDA half: let LD_LIBRARY_PATH name the folder lib of a PyTorch 2.11.0 with CUDA, as python3 -c 'import torch; print(torch.__path__[0])' tells it"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_gpu_is_said_and_never_passed_over() {
+        assert_eq!(resolve(Wanted::Cpu).unwrap(), Device::Cpu);
+        if Cuda::is_available() {
+            assert_eq!(resolve(Wanted::Cuda).unwrap(), Device::Cuda(0));
+        } else {
+            let said = resolve(Wanted::Cuda).unwrap_err().to_string();
+            assert!(said.contains("train.device is cuda, but"), "{said}");
+            assert_eq!(resolve(Wanted::Auto).unwrap(), Device::Cpu);
+        }
+    }
+}

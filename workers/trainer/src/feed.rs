@@ -1,0 +1,285 @@
+//! A training's batches, where the network is: streamed, or kept there if they fit.
+//!
+//! Always holds: both give the same batches, bit by bit.
+
+use std::sync::Arc;
+
+use tch::Tensor;
+use voxage_contract::training::{Image, TrainSettings, Upkeep};
+use voxage_contract::{MelStorage, N_MELS, Split};
+use voxage_dataset::{Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples};
+
+use crate::Result;
+use crate::cells::{Cells, HostCells};
+use crate::image::{SIDE, window_start};
+use crate::inputs::{Batch, Example, Inputs, Tensors};
+
+/// Samples that are read at a time when all are to be kept.
+const ROWS: usize = 256;
+
+/// One batch.
+#[derive(Debug)]
+pub struct Fed {
+    /// What the network takes.
+    pub inputs: Tensors,
+    /// Logarithms of the ages, `[n]`.
+    pub targets: Tensor,
+}
+
+/// Where batches come from.
+#[derive(Debug)]
+pub struct Feed {
+    dataset: Dataset,
+    inputs: Arc<Inputs>,
+    settings: TrainSettings,
+    loader_threads: usize,
+    resident: Option<Resident>,
+}
+
+/// The whole training split where the network is.
+#[derive(Debug)]
+struct Resident {
+    pixels: Pixels,
+    tables: Tensor,
+    targets: Tensor,
+    frames: Vec<usize>,
+    /// For each shard, the position of its first sample.
+    firsts: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Pixels {
+    /// Windows are cut of them.
+    Cells(Cells),
+    /// Each recording's only image, `[n, 1, 128, 128]`.
+    Images(Tensor),
+}
+
+/// What the loader's threads make.
+#[derive(Debug)]
+enum Host {
+    Scaled(Batch),
+    /// A quarter of the bytes to bring to the device.
+    Stored {
+        cells: HostCells,
+        tables: Vec<f32>,
+    },
+}
+
+impl Feed {
+    /// The training split of a data set. It is kept where the network is if its spectrograms
+    /// take at most `resident_mib` MiB there.
+    ///
+    /// # Errors
+    /// If reading fails.
+    pub fn new(
+        dataset: &Dataset,
+        inputs: &Arc<Inputs>,
+        settings: &TrainSettings,
+        upkeep: &Upkeep,
+    ) -> Result<Self> {
+        let mut feed = Self {
+            dataset: dataset.clone(),
+            inputs: Arc::clone(inputs),
+            settings: settings.clone(),
+            loader_threads: upkeep.loader_threads,
+            resident: None,
+        };
+        if feed.bytes(upkeep.resident_mib << 20)?.is_some() {
+            feed.resident = Some(feed.gather()?);
+        }
+        Ok(feed)
+    }
+
+    /// What the split would take where the network is; none if that is more than `limit`.
+    fn bytes(&self, limit: u64) -> Result<Option<u64>> {
+        let image_bytes = (SIDE * SIDE * size_of::<f32>()) as u64;
+        let mut bytes = 0;
+        if self.settings.image == Image::Resize {
+            bytes = self.dataset.len(Split::Train) * image_bytes;
+        } else if self.stores_bytes() {
+            let frames = |_, samples: &mut Samples<'_>| -> u64 {
+                samples.map(|sample| sample.mel().n_frames as u64).sum()
+            };
+            let pass = Pass { columns: Columns::Table, ..self.stored_pass() };
+            for frames in self.dataset.batches(pass, ROWS, self.loader_threads, frames) {
+                bytes += frames? * N_MELS as u64;
+                if bytes > limit {
+                    break;
+                }
+            }
+        } else {
+            return Ok(None);
+        }
+        Ok(Some(bytes).filter(|bytes| *bytes <= limit))
+    }
+
+    fn stores_bytes(&self) -> bool {
+        self.dataset.manifest().spec.mel.storage == MelStorage::U8
+    }
+
+    fn stored_pass(&self) -> Pass {
+        Pass { split: Split::Train, order: Order::Stored, columns: Columns::All, start: 0 }
+    }
+
+    /// Brings the whole split to where the network is.
+    fn gather(&self) -> Result<Resident> {
+        let device = self.inputs.device;
+        let (inputs, resize) = (Arc::clone(&self.inputs), self.settings.image == Image::Resize);
+        let read = move |_, samples: &mut Samples<'_>| {
+            let (mut batch, mut cells) = (None, HostCells::default());
+            if resize {
+                batch = Some(inputs.batch(samples.len()));
+            }
+            let (mut tables, mut targets, mut frames) = (Vec::new(), Vec::new(), Vec::new());
+            for sample in samples {
+                let example = Example::from(&sample);
+                match &mut batch {
+                    Some(batch) => inputs.push(batch, &example, None),
+                    None => {
+                        cells.push(example.mel, 0..example.mel.n_frames, &inputs.scaler);
+                        tables.extend(inputs.scaler.table(&example));
+                    }
+                }
+                targets.push(target(&sample));
+                frames.push(example.mel.n_frames);
+            }
+            (batch, cells, tables, targets, frames)
+        };
+        let pass = self.stored_pass();
+        let (mut images, mut cells, mut tables) = (Vec::new(), HostCells::default(), Vec::new());
+        let (mut targets, mut frames) = (Vec::new(), Vec::new());
+        for read in self.dataset.batches(pass, ROWS, self.loader_threads, read) {
+            let (batch, more, rows, ages, lengths) = read?;
+            if let Some(batch) = batch {
+                let tensors = batch.tensors(device);
+                images.push(tensors.images);
+                tables.push(tensors.tables);
+            } else {
+                cells.append(more);
+                let n = ages.len() as i64;
+                tables.push(Tensor::from_slice(&rows).view([n, -1]).to_device(device));
+            }
+            targets.extend(ages);
+            frames.extend(lengths);
+        }
+        let pixels = if resize {
+            Pixels::Images(Tensor::cat(&images, 0))
+        } else {
+            Pixels::Cells(cells.to_device(device, &self.inputs.scaler))
+        };
+        let mut firsts = vec![0; self.dataset.manifest().shards.len()];
+        for (position, Place { shard, row }) in
+            self.dataset.order(Split::Train, Order::Stored).enumerate()
+        {
+            firsts[shard] = position - row;
+        }
+        let targets = Tensor::from_slice(&targets).to_device(device);
+        Ok(Resident { pixels, tables: Tensor::cat(&tables, 0), targets, frames, firsts })
+    }
+
+    /// The batches of an epoch, from a sample on.
+    pub fn pass(&self, epoch: u64, start: u64) -> Box<dyn Iterator<Item = Result<Fed>> + '_> {
+        let order = Order::Shuffled { seed: self.settings.seed, epoch };
+        match &self.resident {
+            Some(resident) => Box::new(self.resident(resident, order, epoch, start)),
+            None => Box::new(self.streamed(order, epoch, start)),
+        }
+    }
+
+    fn streamed(
+        &self,
+        order: Order,
+        epoch: u64,
+        start: u64,
+    ) -> impl Iterator<Item = Result<Fed>> + use<> {
+        let (inputs, seed, how) =
+            (Arc::clone(&self.inputs), self.settings.seed, self.settings.image);
+        let device = inputs.device;
+        let stored = device.is_cuda() && how != Image::Resize && self.stores_bytes();
+        let assembled = Arc::clone(&inputs);
+        let assemble = move |first: u64, samples: &mut Samples<'_>| {
+            let (mut batch, mut cells) = (inputs.batch(samples.len()), HostCells::default());
+            let (mut tables, mut targets) = (Vec::new(), Vec::with_capacity(samples.len()));
+            for (position, sample) in (first..).zip(samples) {
+                let example = Example::from(&sample);
+                let mut draw = crop(seed, epoch, position);
+                if stored {
+                    let n = example.mel.n_frames;
+                    let start = window_start(n, how, Some(&mut draw)).unwrap_or(0);
+                    cells.push(example.mel, start..n.min(start + SIDE), &inputs.scaler);
+                    tables.extend(inputs.scaler.table(&example));
+                } else {
+                    inputs.push(&mut batch, &example, Some(&mut draw));
+                }
+                targets.push(target(&sample));
+            }
+            let host = if stored { Host::Stored { cells, tables } } else { Host::Scaled(batch) };
+            (host, targets)
+        };
+        let pass = Pass { order, start, ..self.stored_pass() };
+        let batches =
+            self.dataset.batches(pass, self.settings.batch_size, self.loader_threads, assemble);
+        batches.map(move |batch| {
+            let (host, targets) = batch?;
+            let n = targets.len() as i64;
+            let inputs = match host {
+                Host::Scaled(batch) => batch.tensors(device),
+                Host::Stored { cells, tables } => {
+                    let which: Vec<i64> = (0..n).collect();
+                    let cells = cells.to_device(device, &assembled.scaler);
+                    Tensors {
+                        images: cells.images(&which, &vec![0; targets.len()]),
+                        tables: Tensor::from_slice(&tables).view([n, -1]).to_device(device),
+                    }
+                }
+            };
+            Ok(Fed { inputs, targets: Tensor::from_slice(&targets).to_device(device) })
+        })
+    }
+
+    fn resident<'a>(
+        &'a self,
+        resident: &'a Resident,
+        order: Order,
+        epoch: u64,
+        start: u64,
+    ) -> impl Iterator<Item = Result<Fed>> + 'a {
+        let places = self.dataset.order(Split::Train, order);
+        let places = places.zip(0_u64..).skip(start as usize);
+        let mut positions =
+            places.map(|(place, position)| (resident.firsts[place.shard] + place.row, position));
+        let how = self.settings.image;
+        std::iter::from_fn(move || {
+            let batch: Vec<_> = positions.by_ref().take(self.settings.batch_size).collect();
+            if batch.is_empty() {
+                return None;
+            }
+            let which: Vec<i64> = batch.iter().map(|(sample, _)| *sample as i64).collect();
+            let index = Tensor::from_slice(&which).to_device(self.inputs.device);
+            let images = match &resident.pixels {
+                Pixels::Images(images) => images.index_select(0, &index),
+                Pixels::Cells(cells) => {
+                    let start = |(sample, position): &(usize, u64)| {
+                        let mut draw = crop(self.settings.seed, epoch, *position);
+                        let start = window_start(resident.frames[*sample], how, Some(&mut draw));
+                        start.unwrap_or(0) as i64
+                    };
+                    cells.images(&which, &batch.iter().map(start).collect::<Vec<_>>())
+                }
+            };
+            let tables = resident.tables.index_select(0, &index);
+            let targets = resident.targets.index_select(0, &index);
+            Some(Ok(Fed { inputs: Tensors { images, tables }, targets }))
+        })
+    }
+}
+
+/// Draws the place of a sample's random crop: each has its own, wherever a pass begins.
+fn crop(seed: u64, epoch: u64, position: u64) -> Rng {
+    Rng::new(&[seed, epoch, 0xC40B, position])
+}
+
+fn target(sample: &Sample) -> f32 {
+    sample.age_years().unwrap_or_default().ln() as f32
+}

@@ -1,0 +1,307 @@
+//! A training under way: a network, its optimizer, and how far it is.
+//!
+//! Always holds: what comes next follows from what [`Session::pack`] keeps, the data and
+//! the settings, so that a session that is taken up again goes on as if nothing had
+//! happened. Randomness has no state: each step's follows from the seed and its number.
+
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+use voxage_contract::training::{Schedule, TrainSettings};
+use voxage_dataset::Rng;
+
+use crate::feed::Fed;
+use crate::network::Network;
+use crate::optimizer::AdamW;
+use crate::scaler::Scaler;
+use crate::tensors::{Packed, pack};
+use crate::{Error, Result, device};
+
+/// The checkpoint that this build writes, and the only one that it goes on from: one of
+/// another format would go on otherwise than it began.
+const FORMAT: u32 = 1;
+
+/// A training under way.
+#[derive(Debug)]
+pub struct Session {
+    /// With the weights of the last step.
+    pub network: Network,
+    /// What it is fitted to.
+    pub training: Training,
+    /// How far it is.
+    pub position: Position,
+    optimizer: AdamW,
+    /// The weights of the best epoch so far.
+    best: Named,
+    /// The running mean of the weights; empty if the settings want none.
+    averaged: Named,
+    /// Summed losses: of the epoch under way, and since the last line of metrics.
+    losses: Tensor,
+}
+
+type Named = Vec<(String, Tensor)>;
+
+/// What a network is fitted to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Training recordings with an age.
+    pub rows: u64,
+    /// Their mean age in years: the baseline.
+    pub mean_age: f64,
+    /// Mean of the logarithm of their ages.
+    pub mean_log_age: f64,
+}
+
+/// How far a training is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps that are done.
+    pub step: u64,
+    /// Samples of the epoch under way that are done.
+    pub sample: u64,
+    /// Samples since the last line of metrics.
+    pub window: u64,
+    /// Epochs that are done.
+    pub epochs: Vec<Epoch>,
+    /// The best of them, from 1; 0 if none gave a number.
+    pub best_epoch: u64,
+}
+
+/// One pass over the training split.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: u64,
+    /// Mean squared error of the logarithm of the age, while training; none if it was no
+    /// number.
+    pub loss: Option<f64>,
+    /// Root mean squared error in years on the validation split; on the training split
+    /// where there is none. None if it was no number.
+    pub stopping_rmse: Option<f64>,
+}
+
+/// What a checkpoint says beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct Text {
+    format: u32,
+    training: Training,
+    position: Position,
+    /// As bits: they may be no numbers.
+    losses: Vec<u64>,
+    scaler: Scaler,
+}
+
+impl Session {
+    /// A training before its first step.
+    ///
+    /// # Errors
+    /// If the device is not there.
+    pub fn new(settings: &TrainSettings, scaler: Scaler, training: Training) -> Result<Self> {
+        tch::manual_seed(settings.seed as i64);
+        let device = device::resolve(settings.device)?;
+        let mut network = Network::new(settings, scaler, device);
+        network.model.start_at(training.mean_log_age);
+        let optimizer = AdamW::new(&network.weights, settings.weight_decay);
+        let best = copies(&network);
+        let averaged = if settings.ema > 0.0 { copies(&network) } else { Vec::new() };
+        let losses = Tensor::zeros([2], (Kind::Double, network.weights.device()));
+        let position = Position::default();
+        Ok(Self { network, training, position, optimizer, best, averaged, losses })
+    }
+
+    /// The training that a checkpoint was made of.
+    ///
+    /// # Errors
+    /// If it is damaged, or of another network or format.
+    pub fn unpack(settings: &TrainSettings, key: &str, bytes: &[u8]) -> Result<Self> {
+        let file = Packed::open(key, bytes)?;
+        let damaged = |error: serde_json::Error| Error::damaged(key, error);
+        let text: Text = serde_json::from_str(file.text().unwrap_or_default()).map_err(damaged)?;
+        if text.format != FORMAT {
+            return Err(Error::damaged(key, "another version of voxage wrote it"));
+        }
+        let mut session = Self::new(settings, text.scaler, text.training)?;
+        session.position = text.position;
+        let losses: Vec<f64> = text.losses.into_iter().map(f64::from_bits).collect();
+        session.losses.copy_(&Tensor::from_slice(&losses));
+        for (name, tensor) in session.state() {
+            file.fill(&name, &mut tensor.shallow_clone())?;
+        }
+        Ok(session)
+    }
+
+    /// A checkpoint.
+    ///
+    /// # Errors
+    /// If torch cannot hand the tensors out.
+    pub fn pack(&self) -> Result<Vec<u8>> {
+        let text = Text {
+            format: FORMAT,
+            training: self.training,
+            position: self.position.clone(),
+            losses: Vec::<f64>::try_from(&self.losses.to_device(Device::Cpu))?
+                .into_iter()
+                .map(f64::to_bits)
+                .collect(),
+            scaler: self.network.inputs.scaler.clone(),
+        };
+        let text = serde_json::to_string(&text).map_err(|e| Error::damaged("a checkpoint", e))?;
+        let state = self.state();
+        pack(state.iter().map(|(name, tensor)| (name.clone(), tensor)), Some(text))
+    }
+
+    /// Every tensor that a checkpoint keeps.
+    fn state(&self) -> Named {
+        let mut state = Named::new();
+        let mut add = |part: &str, named: Named| {
+            let full = |(name, tensor)| (format!("{part}/{name}"), tensor);
+            state.extend(named.into_iter().map(full));
+        };
+        add("weights", self.network.weights.variables().into_iter().collect());
+        add("adamw", self.optimizer.state());
+        add("best", shallow(&self.best));
+        add("averaged", shallow(&self.averaged));
+        state
+    }
+
+    /// One step down the loss of a batch.
+    ///
+    /// # Errors
+    /// If torch fails.
+    pub fn step(&mut self, batch: &Fed) -> Result<()> {
+        let settings = &self.network.settings;
+        let step = Rng::new(&[settings.seed, 0x57E9, self.position.step]).next();
+        tch::manual_seed((step >> 1) as i64);
+        let rate = self.learning_rate();
+        let predicted = self.network.forward(&batch.inputs, true);
+        let loss = predicted.mse_loss(&batch.targets, tch::Reduction::Mean);
+        self.optimizer.step(&loss, rate)?;
+        let samples = batch.targets.numel() as u64;
+        // Not asked for here: a device need not be waited for at each step.
+        let sum = loss.detach().to_kind(Kind::Double) * samples as f64;
+        tch::no_grad(|| self.losses += sum);
+        self.average();
+        self.position.step += 1;
+        self.position.sample += samples;
+        self.position.window += samples;
+        Ok(())
+    }
+
+    /// The step size of the next step.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        let settings = &self.network.settings;
+        match settings.schedule {
+            Schedule::Constant => settings.learning_rate,
+            Schedule::Cosine => {
+                let epochs = self.position.epochs.len() as f64;
+                let done = epochs + self.position.sample as f64 / self.training.rows as f64;
+                settings.learning_rate * (0.5 + 0.5 * (PI * done / settings.epochs as f64).cos())
+            }
+        }
+    }
+
+    /// Brings the running mean of the weights forward.
+    fn average(&self) {
+        let weights = self.network.weights.variables();
+        tch::no_grad(|| {
+            for (name, mean) in &self.averaged {
+                let _ = mean.shallow_clone().lerp_(&weights[name], 1.0 - self.network.settings.ema);
+            }
+        });
+    }
+
+    /// The mean loss since the last call, or since the start of the epoch; none if it is no
+    /// number.
+    pub fn take_window_loss(&mut self) -> Option<f64> {
+        let loss = self.losses.double_value(&[1]) / self.position.window as f64;
+        self.position.window = 0;
+        let _ = self.losses.get(1).fill_(0.0);
+        number(loss)
+    }
+
+    /// Runs `measure` on the weights that would be kept: the mean ones, if there are any.
+    ///
+    /// # Errors
+    /// What `measure` fails with.
+    pub fn with_kept<T>(&self, measure: impl FnOnce(&Network) -> Result<T>) -> Result<T> {
+        if self.averaged.is_empty() {
+            return measure(&self.network);
+        }
+        let weights = copies(&self.network);
+        restore(&self.network, &self.averaged);
+        let measured = measure(&self.network);
+        restore(&self.network, &weights);
+        measured
+    }
+
+    /// Ends an epoch with the RMSE that its weights reach on the split that stops the
+    /// training, in years; none if that is no number.
+    pub fn end_epoch(&mut self, stopping_rmse: Option<f64>) -> Epoch {
+        let best = self.position.best_rmse();
+        let epoch = Epoch {
+            epoch: self.position.epochs.len() as u64 + 1,
+            loss: number(self.losses.double_value(&[0]) / self.position.sample as f64),
+            stopping_rmse,
+        };
+        if stopping_rmse.is_some_and(|rmse| best.is_none_or(|best| rmse < best)) {
+            self.position.best_epoch = epoch.epoch;
+            self.best = if self.averaged.is_empty() {
+                copies(&self.network)
+            } else {
+                self.averaged.iter().map(|(name, mean)| (name.clone(), mean.copy())).collect()
+            };
+        }
+        self.position.epochs.push(epoch);
+        (self.position.sample, self.position.window) = (0, 0);
+        let _ = self.losses.fill_(0.0);
+        epoch
+    }
+
+    /// The network with its best weights.
+    #[must_use]
+    pub fn into_best(self) -> Network {
+        restore(&self.network, &self.best);
+        self.network
+    }
+}
+
+impl Position {
+    /// The RMSE of the best epoch.
+    #[must_use]
+    pub fn best_rmse(&self) -> Option<f64> {
+        let best = self.epochs.iter().find(|epoch| epoch.epoch == self.best_epoch);
+        best.and_then(|epoch| epoch.stopping_rmse)
+    }
+
+    /// Epochs since the best one.
+    #[must_use]
+    pub fn waited(&self) -> u64 {
+        self.epochs.len() as u64 - self.best_epoch
+    }
+}
+
+fn number(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
+}
+
+fn shallow(named: &Named) -> Named {
+    named.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
+}
+
+fn copies(network: &Network) -> Named {
+    let weights = network.weights.variables().into_iter();
+    weights.map(|(name, weight)| (name, weight.detach().copy())).collect()
+}
+
+fn restore(network: &Network, named: &Named) {
+    let mut variables = network.weights.variables();
+    tch::no_grad(|| {
+        for (name, weight) in named {
+            if let Some(variable) = variables.get_mut(name) {
+                variable.copy_(weight);
+            }
+        }
+    });
+}
