@@ -45,6 +45,18 @@ pub enum Error {
     /// Several runs have names that begin so.
     #[error("several runs begin with '{0}': write more of the name")]
     SeveralRuns(String),
+    /// There is no such version of a model.
+    #[error("there is no {0}: `voxage models list` lists the versions that there are")]
+    NoVersion(String),
+    /// There is no such schedule.
+    #[error("there is no schedule '{0}': `voxage schedule list` lists those that there are")]
+    NoSchedule(String),
+    /// A schedule cannot be as it is wanted.
+    #[error("{0}")]
+    Schedule(String),
+    /// A version cannot become the champion.
+    #[error("{0}")]
+    Registry(String),
     /// The data set has a batch that is not planned.
     #[error("data set '{dataset}' is not complete: batch {batch} is not planned yet")]
     Unplanned {

@@ -304,6 +304,76 @@ pub fn version(model: &Name, number: u64) -> String {
     format!("{}{number:08}/", versions(model))
 }
 
+/// Where all models are.
+pub const MODELS: &str = "models/";
+
+/// The model and the number of the version that a key belongs to.
+#[must_use]
+pub fn version_of(key: &str) -> Option<(Name, u64)> {
+    let (model, rest) = key.strip_prefix(MODELS)?.split_once("/versions/")?;
+    Some((model.parse().ok()?, rest.split('/').next()?.parse().ok()?))
+}
+
+/// Where the promotions of a model are.
+#[must_use]
+pub fn champions(model: &Name) -> String {
+    format!("{MODELS}{model}/champion/")
+}
+
+/// A numbered promotion: the highest is in force.
+#[must_use]
+pub fn champion(model: &Name, number: u64) -> String {
+    format!("{}{number:08}.json", champions(model))
+}
+
+/// What a run's model said of the test split of a sealed manifest.
+#[must_use]
+pub fn predictions(run: &str, manifest: &str) -> String {
+    let name = manifest.trim_end_matches(".json").replace('/', "-");
+    self::run(run, &format!("predictions/{name}.csv"))
+}
+
+/// Where all schedules are.
+pub const SCHEDULES: &str = "schedules/";
+
+/// The settings of a schedule: the highest number is in force.
+#[must_use]
+pub fn schedule(name: &Name, number: u64) -> String {
+    format!("{SCHEDULES}{name}/settings/{number:08}.json")
+}
+
+/// The schedule and the number of a key of its settings.
+#[must_use]
+pub fn schedule_of(key: &str) -> Option<(Name, u64)> {
+    let (name, file) = key.strip_prefix(SCHEDULES)?.split_once("/settings/")?;
+    Some((name.parse().ok()?, file.strip_suffix(".json")?.parse().ok()?))
+}
+
+/// Says that a schedule has taken a manifest in, named by its SHA-256.
+#[must_use]
+pub fn taken(name: &Name, sha256: &str) -> String {
+    format!("{SCHEDULES}{name}/taken/{sha256}.json")
+}
+
+/// Where the firings of a schedule are.
+#[must_use]
+pub fn fires(name: &Name) -> String {
+    format!("{SCHEDULES}{name}/fires/")
+}
+
+/// An object of a firing, which is named by when it is due.
+#[must_use]
+pub fn fire(name: &Name, due: &str, object: &str) -> String {
+    format!("{}{due}/{object}.json", fires(name))
+}
+
+/// The firing and the object of a key.
+#[must_use]
+pub fn fire_of<'a>(key: &'a str, name: &Name) -> Option<(&'a str, &'a str)> {
+    let (due, file) = key.strip_prefix(&fires(name))?.split_once('/')?;
+    Some((due, file.strip_suffix(".json")?))
+}
+
 /// The data set that a key belongs to.
 #[must_use]
 pub fn dataset_of(key: &str) -> Option<Name> {
@@ -372,6 +442,18 @@ pub fn is_known(key: &str) -> bool {
         ["runs", run, "lease", term, beat] => {
             hex(run, 16) && number(term) && (number(beat) || beat == "end")
         }
+        ["models", model, "champion", file] => {
+            name(model) && file.strip_suffix(".json").is_some_and(number)
+        }
+        ["schedules", schedule, "settings", file] => {
+            name(schedule) && file.strip_suffix(".json").is_some_and(number)
+        }
+        ["schedules", schedule, "taken", file] => {
+            name(schedule) && file.strip_suffix(".json").is_some_and(|digest| hex(digest, 64))
+        }
+        ["schedules", schedule, "fires", due, file] => {
+            name(schedule) && due.len() == 16 && due.ends_with('Z') && file.ends_with(".json")
+        }
         ["runs", run, "predictions", file] => hex(run, 16) && file.ends_with(".csv"),
         _ => key == PROBE,
     }
@@ -400,6 +482,10 @@ mod tests {
         assert_eq!(number_of(&plan(&name, 7), &plans(&name)), Some(7));
         assert_eq!(number_of(&manifest(&name, 8), &manifests(&name)), Some(8));
         assert_eq!(number_of(&version(&name, 12), &versions(&name)), Some(12));
+        assert_eq!(version_of(&version(&name, 12)), Some((name.clone(), 12)));
+        assert_eq!(schedule_of(&schedule(&name, 3)), Some((name.clone(), 3)));
+        let fired = fire(&name, "20261126T020000Z", "claim");
+        assert_eq!(fire_of(&fired, &name), Some(("20261126T020000Z", "claim")));
     }
 
     #[test]
@@ -424,6 +510,11 @@ mod tests {
             events_until("0123456789abcdef", 1),
             lease_beat(&run_lease("0123456789abcdef"), 1, 2),
             lease_end(&run_lease("0123456789abcdef"), 1),
+            champion(&name, 1),
+            predictions("0123456789abcdef", &manifest(&name, 1)),
+            schedule(&name, 1),
+            taken(&name, &"0f".repeat(32)),
+            fire(&name, "20261126T020000Z", "claim"),
             PROBE.to_owned(),
         ] {
             assert!(is_known(&key), "{key}");

@@ -10,9 +10,11 @@ use sha2::{Digest as _, Sha256};
 use crate::keys::{Name, run_id};
 
 mod evaluation;
+mod promotion;
 mod settings;
 
 pub use evaluation::{Baseline, Cell, Evaluation, Scores, SplitEvaluation};
+pub use promotion::{Promotion, Reason};
 pub use settings::{Architecture, Device, Image, Scaling, Schedule, Target, TrainSettings};
 
 /// What a trainer is asked to do.
@@ -94,6 +96,10 @@ pub struct TrainRequest {
     /// its test split is this fold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<Fold>,
+    /// Key of a model version that is measured on the same test split: nothing that comes
+    /// out of the training depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
     /// How.
     pub settings: TrainSettings,
 }
@@ -162,6 +168,7 @@ impl TrainRequest {
             access: Access::default(),
             upkeep: Upkeep::default(),
             patient: false,
+            against: None,
             ..self.clone()
         };
         run_id(&serde_json::to_string(&same).unwrap_or_default())
