@@ -11,6 +11,7 @@ mod extract;
 mod feature_worker;
 mod isolated;
 mod manifest;
+mod models;
 mod output;
 mod predict;
 mod progress;
@@ -18,6 +19,7 @@ mod rejects;
 mod report;
 mod run;
 mod runs;
+mod schedule;
 mod settings;
 mod status;
 mod submit;
@@ -76,7 +78,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 20] {
+fn verbs() -> [Verb; 22] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -106,6 +108,8 @@ fn verbs() -> [Verb; 20] {
         verb!(isolated),
         verb!(train, Orderly),
         verb!(runs),
+        verb!(models),
+        verb!(schedule),
         verb!(dataset),
         verb!(evaluate),
         verb!(predict),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use voxage_contract::training::{Evaluation, Request, TrainRequest};
 use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::dispatch::Missing;
-use voxage_coordinator::{Submission, plan, plan_all, seal, submit};
+use voxage_coordinator::{Submission, plan, plan_all, registry, seal, submit};
 use voxage_features::Worker;
 use voxage_transport::{InProcess, Store};
 
@@ -100,6 +100,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         patient: true,
         fold: None,
         manifest: key.clone(),
+        against: registry::champion_key(&*store, &model).await?,
         model,
         settings: settings.train.clone(),
     }));

@@ -11,7 +11,7 @@ use voxage_contract::training::{Access, Event, Request, TrainRequest, Trained, U
 use voxage_contract::{Name, Training};
 use voxage_coordinator::register::datasets;
 use voxage_coordinator::trainings::{self, Standing};
-use voxage_coordinator::{runs, seal};
+use voxage_coordinator::{registry, runs, seal};
 use voxage_transport::Store;
 
 use crate::progress::Progress;
@@ -54,6 +54,7 @@ pub fn command() -> Command {
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let store = settings.existing_store().await?;
+    let model = settings.model.parse()?;
     let request = TrainRequest {
         root: settings.root.clone(),
         access: settings.access(),
@@ -61,7 +62,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         patient: true,
         fold: None,
         manifest: newest(&*store, settings).await?,
-        model: settings.model.parse()?,
+        against: registry::champion_key(&*store, &model).await?,
+        model,
         settings: settings.train.clone(),
     };
     let trained = if settings.queue.is_empty() {

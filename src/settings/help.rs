@@ -71,4 +71,11 @@ pub(super) const HELP: &[(&str, &str)] = &[
         "upkeep.resident_mib",
         "Spectrograms of a training split that are kept in memory, at most, in MiB; 0: read anew for each epoch",
     ),
+    (
+        "gate.margin_years",
+        "The difference of RMSEs, less the champion's, must lie below this beyond chance",
+    ),
+    ("gate.tolerance_years", "In no age band and no gender may the RMSE grow by more"),
+    ("gate.least_recordings", "Recordings that such a part must have to be looked at"),
+    ("gate.coverage_slack", "Share that intervals may hold less than --coverage"),
 ];

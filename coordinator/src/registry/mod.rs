@@ -60,6 +60,15 @@ pub async fn card(store: &dyn Store, model: &Name, version: u64) -> Result<Card>
     serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&key, error))
 }
 
+/// The key of a model's champion, if it has one.
+///
+/// # Errors
+/// As [`history`].
+pub async fn champion_key(store: &dyn Store, model: &Name) -> Result<Option<String>> {
+    let champion = champion(store, model).await?;
+    Ok(champion.map(|champion| keys::version(model, champion.version)))
+}
+
 /// Whether what a version says of the test split of a sealed manifest is known, or can never
 /// be, because the features are others.
 ///

@@ -177,7 +177,8 @@ pub(super) async fn firing(store: &dyn Store, name: &Name, due: Instant) -> Resu
     })
 }
 
-async fn read<T: DeserializeOwned>(store: &dyn Store, key: &str) -> Result<Option<T>> {
+/// A JSON object of the store, or none.
+pub(super) async fn read<T: DeserializeOwned>(store: &dyn Store, key: &str) -> Result<Option<T>> {
     let bytes = store.get_opt(key).await?;
     let parse = |bytes: bytes::Bytes| serde_json::from_slice(&bytes);
     bytes.map(parse).transpose().map_err(|error| Error::damaged(key, error))

@@ -8,6 +8,8 @@ pub mod calendar;
 pub mod firing;
 mod night;
 pub mod stages;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use voxage_contract::training::TrainSettings;

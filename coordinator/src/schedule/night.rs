@@ -6,12 +6,13 @@
 //! the same.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 use voxage_contract::{Kind, Name, keys};
 use voxage_transport::{Put, Store};
 
 use super::calendar::Instant;
-use super::firing::{Claim, End, Entry, Failure, Firing, LATE_S, Outcome, dues, firing};
+use super::firing::{Claim, End, Entry, Failure, Firing, LATE_S, Outcome, dues, firing, read};
 use super::stages::Stages;
 use super::{Missed, Overlap, Schedule, Standing, State, every, settings};
 use crate::{Error, Result};
@@ -123,7 +124,7 @@ impl<S: Stages> Night<'_, S> {
                     warn!(schedule = %firing.schedule, due = %firing.due, stage, why, "failed");
                     let failure = Failure { at: self.now, stage: stage.into(), why };
                     let object = format!("failed-{:04}", firing.failures.len() + 1);
-                    return self.write(&firing, &object, &failure).await;
+                    return self.write(&firing, &object, &failure).await.map(|_| ());
                 }
             }
         }
@@ -175,11 +176,20 @@ impl<S: Stages> Night<'_, S> {
         Ok(true)
     }
 
-    async fn entry<T: Serialize>(&self, firing: &Firing, done: T) -> Result<Entry<T>> {
+    /// Writes down what a stage came to; gives what is written down, if another was quicker.
+    async fn entry<T: Serialize + DeserializeOwned>(
+        &self,
+        firing: &Firing,
+        done: T,
+    ) -> Result<Entry<T>> {
         let entry = Entry { at: self.now, done };
-        info!(schedule = %firing.schedule, due = %firing.due, stage = firing.stage(), "done");
-        self.write(firing, firing.stage(), &entry).await?;
-        Ok(entry)
+        let stage = firing.stage();
+        if self.write(firing, stage, &entry).await? == Put::Created {
+            info!(schedule = %firing.schedule, due = %firing.due, stage, "done");
+            return Ok(entry);
+        }
+        let key = keys::fire(&firing.schedule, &firing.due.to_string(), stage);
+        read(self.store, &key).await?.ok_or_else(|| Error::damaged(&key, "it is gone"))
     }
 
     async fn end(&self, firing: &Firing, outcome: Outcome, words: &str) -> Result<End> {
@@ -189,10 +199,8 @@ impl<S: Stages> Night<'_, S> {
         Ok(end)
     }
 
-    async fn write(&self, firing: &Firing, object: &str, value: &impl Serialize) -> Result<()> {
-        put(self.store, &keys::fire(&firing.schedule, &firing.due.to_string(), object), value)
-            .await
-            .map(|_| ())
+    async fn write(&self, firing: &Firing, object: &str, value: &impl Serialize) -> Result<Put> {
+        put(self.store, &keys::fire(&firing.schedule, &firing.due.to_string(), object), value).await
     }
 }
 

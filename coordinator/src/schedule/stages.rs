@@ -183,8 +183,7 @@ impl Work {
         schedule: &Schedule,
         sealed: &Sealed,
     ) -> Result<(Training, Option<String>)> {
-        let champion = registry::champion(&*self.store, &schedule.model).await?;
-        let against = champion.map(|champion| keys::version(&schedule.model, champion.version));
+        let against = registry::champion_key(&*self.store, &schedule.model).await?;
         let request = TrainRequest {
             root: String::new(),
             access: Default::default(),
