@@ -9,6 +9,7 @@ mod ends;
 mod evaluate;
 mod extract;
 mod feature_worker;
+mod gc;
 mod isolated;
 mod manifest;
 mod models;
@@ -78,7 +79,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 22] {
+fn verbs() -> [Verb; 23] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -109,6 +110,7 @@ fn verbs() -> [Verb; 22] {
         verb!(train, Orderly),
         verb!(runs),
         verb!(models),
+        verb!(gc),
         verb!(schedule),
         verb!(dataset),
         verb!(evaluate),

@@ -7,7 +7,9 @@
 pub mod check;
 pub mod company;
 pub mod dispatch;
+pub mod drift;
 mod error;
+pub mod gc;
 pub mod intake;
 pub mod plan;
 pub mod problem;

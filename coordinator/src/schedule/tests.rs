@@ -54,7 +54,7 @@ impl Store for Deadly {
 
     async fn head(&self, key: &str) -> Stored<ObjectMeta> {
         let size = self.get(key).await?.len() as u64;
-        Ok(ObjectMeta { key: key.into(), size })
+        Ok(ObjectMeta { key: key.into(), size, changed_unix_s: 0 })
     }
 
     fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a> {
@@ -64,7 +64,8 @@ impl Store for Deadly {
                 key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
             });
             let meta = |(key, bytes): (&String, &Bytes)| {
-                Ok(ObjectMeta { key: key.clone(), size: bytes.len() as u64 })
+                let size = bytes.len() as u64;
+                Ok(ObjectMeta { key: key.clone(), size, changed_unix_s: 0 })
             };
             Ok(found.map(meta).collect::<Vec<_>>())
         });

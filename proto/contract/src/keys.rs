@@ -151,10 +151,16 @@ pub fn batched_dataset(key: &str) -> Option<Name> {
     key.strip_prefix(BATCHES)?.split('/').next()?.parse().ok()
 }
 
+/// Where the parts of batches are.
+#[must_use]
+pub fn parts(dataset: &Name) -> String {
+    format!("{DATASETS}{dataset}/parts/")
+}
+
 /// A part of a batch, named by the digest of what is in it.
 #[must_use]
 pub fn part(dataset: &Name, digest: &str) -> String {
-    format!("{DATASETS}{dataset}/parts/{digest}.pb.zst")
+    format!("{}{digest}.pb.zst", parts(dataset))
 }
 
 /// Where audio is that was uploaded with a submission.
