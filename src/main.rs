@@ -5,6 +5,7 @@ mod config;
 mod coordinator;
 mod dataset;
 mod dead;
+mod drift;
 mod ends;
 mod evaluate;
 mod extract;
@@ -79,7 +80,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 23] {
+fn verbs() -> [Verb; 24] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -110,6 +111,7 @@ fn verbs() -> [Verb; 23] {
         verb!(train, Orderly),
         verb!(runs),
         verb!(models),
+        verb!(drift),
         verb!(gc),
         verb!(schedule),
         verb!(dataset),

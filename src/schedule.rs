@@ -239,6 +239,9 @@ fn told(firing: &Firing, zone: Zone) -> String {
         let words =
             format!("{}: {} rows, {} rejects", sealed.manifest, sealed.rows, sealed.rejects);
         line(entry.at, "sealed", words);
+        for warning in sealed.drift.iter().flat_map(|drift| drift.warnings()) {
+            line(entry.at, "drift", warning);
+        }
     }
     if let Some(entry) = &firing.trained {
         let rmse = entry.done.rmse.map_or("–".to_owned(), |rmse| format!("{rmse:.2}"));

@@ -16,6 +16,7 @@ use voxage_transport::source::Sources;
 use voxage_transport::{Queue, Store, StoreExt as _};
 
 use super::{Instant, Schedule};
+use crate::drift::{Drift, drift};
 use crate::registry::{self, Decision};
 use crate::trainings::{self, Standing};
 use crate::{Error, Result, Submission, check, seal, submit};
@@ -46,7 +47,7 @@ pub struct Taken {
 }
 
 /// A version of a data set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sealed {
     /// Its key.
     pub manifest: String,
@@ -54,6 +55,8 @@ pub struct Sealed {
     pub rows: u64,
     /// Recordings without.
     pub rejects: u64,
+    /// How far it is from what the champion has learned from; none without a champion.
+    pub drift: Option<Drift>,
 }
 
 /// A version of a model.
@@ -126,7 +129,9 @@ impl Stages for Work {
     async fn seal(&self, schedule: &Schedule, _: &TakenIn) -> Result<Option<Sealed>> {
         match seal::seal(&*self.store, &schedule.dataset, &schedule.spec).await {
             Ok((manifest, sealed)) => {
-                Ok(Some(Sealed { manifest, rows: sealed.rows, rejects: sealed.rejects }))
+                let drift = self.drift(schedule, &manifest).await?;
+                let (rows, rejects) = (sealed.rows, sealed.rejects);
+                Ok(Some(Sealed { manifest, rows, rejects, drift }))
             }
             Err(Error::Unplanned { .. } | Error::Incomplete { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -197,6 +202,14 @@ impl Work {
         };
         let training = trainings::ask(&*self.store, &*self.trainings, &request).await?;
         Ok((training, against))
+    }
+
+    async fn drift(&self, schedule: &Schedule, manifest: &str) -> Result<Option<Drift>> {
+        let Some(champion) = registry::champion(&*self.store, &schedule.model).await? else {
+            return Ok(None);
+        };
+        let card = registry::card(&*self.store, &schedule.model, champion.version).await?;
+        Ok(Some(drift(&*self.store, &card.manifest, manifest).await?))
     }
 
     async fn take(
