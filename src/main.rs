@@ -22,6 +22,7 @@ mod report;
 mod run;
 mod runs;
 mod schedule;
+mod serve;
 mod settings;
 mod status;
 mod submit;
@@ -80,7 +81,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 24] {
+fn verbs() -> [Verb; 25] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -117,6 +118,7 @@ fn verbs() -> [Verb; 24] {
         verb!(dataset),
         verb!(evaluate),
         verb!(predict),
+        verb!(serve, Service),
         verb!(config),
         verb!(synth),
     ]

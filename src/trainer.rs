@@ -96,7 +96,10 @@ impl Trainer {
                         bail!(Failed { message, transient });
                     }
                     event
-                    @ (Event::Progress { .. } | Event::Note { .. } | Event::Prediction(_)) => {
+                    @ (Event::Progress { .. }
+                    | Event::Note { .. }
+                    | Event::Prediction(_)
+                    | Event::Serving { .. }) => {
                         hear(event)?;
                     }
                     end => last = Some(end),

@@ -23,6 +23,7 @@ pub mod optimizer;
 pub mod predict;
 pub mod run;
 pub mod scaler;
+pub mod serve;
 pub mod session;
 pub mod store;
 pub mod tensorboard;

@@ -27,6 +27,8 @@ pub enum Request {
     Evaluate(EvaluateRequest),
     /// Predict recordings, which follow as one [`crate::Recording`] a line.
     Predict(PredictRequest),
+    /// Predict over HTTP, until it is asked to stop.
+    Serve(ServeRequest),
 }
 
 /// How a trainer reaches its store, beside the environment's `AWS_*`: nothing that comes out
@@ -155,6 +157,28 @@ pub struct PredictRequest {
     pub slots: usize,
 }
 
+/// Predict over HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServeRequest {
+    /// The store: a directory, or `s3://bucket/prefix`.
+    pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// The model's name, for its champion, whichever that is at the time; or a version.
+    pub model: String,
+    /// Address and port.
+    pub listen: String,
+    /// Threads that extract features.
+    pub slots: usize,
+    /// Largest body in MiB.
+    pub body_mib: u64,
+    /// All bodies together that are in memory, in MiB.
+    pub memory_mib: u64,
+    /// How long a request may take, in seconds.
+    pub timeout_s: f64,
+}
+
 fn is_default(access: &Access) -> bool {
     *access == Access::default()
 }
@@ -195,6 +219,15 @@ pub enum Event {
     },
     /// One recording's prediction, in the order of the request.
     Prediction(Prediction),
+    /// Predictions are served from now on.
+    Serving {
+        /// Where.
+        address: String,
+        /// Key of the model version.
+        model: String,
+    },
+    /// The end of serving.
+    Served,
     /// The end of a training that was asked to stop: it goes on from a checkpoint when it
     /// is asked for again.
     Interrupted {
