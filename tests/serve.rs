@@ -197,7 +197,8 @@ fn many_at_a_time_are_all_answered() {
                     for _ in 0..5 {
                         let (status, said) = server.predict("", &audio);
                         assert_eq!(status, 200, "{said}");
-                        assert_eq!(said["age"], expected["age"]);
+                        let apart = said["age"].as_f64().unwrap() - expected["age"].as_f64().unwrap();
+                        assert!(apart.abs() < 1e-6);
                     }
                 })
             })
