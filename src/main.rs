@@ -12,6 +12,7 @@ mod feature_worker;
 mod isolated;
 mod manifest;
 mod output;
+mod page;
 mod predict;
 mod progress;
 mod rejects;
@@ -20,6 +21,8 @@ mod run;
 mod runs;
 mod settings;
 mod status;
+mod studies;
+mod study;
 mod submit;
 mod synth;
 mod train;
@@ -76,7 +79,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 20] {
+fn verbs() -> [Verb; 22] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -107,7 +110,9 @@ fn verbs() -> [Verb; 20] {
         verb!(train, Orderly),
         verb!(runs),
         verb!(dataset),
-        verb!(evaluate),
+        verb!(evaluate, Orderly),
+        verb!(studies),
+        verb!(page),
         verb!(predict),
         verb!(config),
         verb!(synth),
