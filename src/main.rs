@@ -15,6 +15,7 @@ mod isolated;
 mod manifest;
 mod models;
 mod output;
+mod page;
 mod predict;
 mod progress;
 mod rejects;
@@ -25,6 +26,8 @@ mod schedule;
 mod serve;
 mod settings;
 mod status;
+mod studies;
+mod study;
 mod submit;
 mod synth;
 mod train;
@@ -81,7 +84,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 25] {
+fn verbs() -> [Verb; 27] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -116,7 +119,9 @@ fn verbs() -> [Verb; 25] {
         verb!(gc),
         verb!(schedule),
         verb!(dataset),
-        verb!(evaluate),
+        verb!(evaluate, Orderly),
+        verb!(studies),
+        verb!(page),
         verb!(predict),
         verb!(serve, Service),
         verb!(config),

@@ -104,7 +104,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         model,
         settings: settings.train.clone(),
     }));
-    let trained = train::trained(&request, &call.stop).await?;
+    let trained = train::trained(&*store, &request, &call.stop).await?;
     let SealedManifest { submitted, rows, rejects, .. } = sealed;
     let answer = Answer {
         dataset,

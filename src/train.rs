@@ -17,7 +17,7 @@ use voxage_transport::Store;
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
 use crate::trainer::Trainer;
-use crate::{Call, ends, report};
+use crate::{Call, ends, page, report};
 
 pub const KEYS: Keys = &[
     "root",
@@ -33,7 +33,7 @@ pub const KEYS: Keys = &[
 ];
 
 /// Between two looks at a training that others carry out.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub fn command() -> Command {
     Command::new("train")
@@ -67,7 +67,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         settings: settings.train.clone(),
     };
     let trained = if settings.queue.is_empty() {
-        trained(&Request::Train(Box::new(request)), &call.stop).await?
+        trained(&*store, &Request::Train(Box::new(request)), &call.stop).await?
     } else {
         let training = asked(&*store, settings, &request).await?;
         if !call.matches.get_flag("wait") {
@@ -138,24 +138,38 @@ async fn followed(store: &dyn Store, training: &Training) -> Result<Trained> {
     }
 }
 
-/// Has a model trained; a stop makes it leave a checkpoint and end.
-pub async fn trained(request: &Request, stop: &CancellationToken) -> Result<Trained> {
+/// Has a model trained, and puts its report beside it; a stop makes it leave a checkpoint and
+/// end.
+pub async fn trained(
+    store: &dyn Store,
+    request: &Request,
+    stop: &CancellationToken,
+) -> Result<Trained> {
     let mut progress = Progress::new("train", 0);
+    let trained = carried_out(request, stop, |event| match event {
+        Event::Progress { done, total, message } => progress.set(done, total, &message),
+        Event::Note { message } => progress.note(&message),
+        _ => {}
+    });
+    let trained = trained.await?;
+    progress.finish(&format!("{} epochs, the best was {}", trained.epochs, trained.best_epoch));
+    page::beside(store, &trained.model).await;
+    Ok(trained)
+}
+
+/// The same for whoever wants to say how it goes.
+pub async fn carried_out(
+    request: &Request,
+    stop: &CancellationToken,
+    mut hear: impl FnMut(Event),
+) -> Result<Trained> {
     let trainer = Trainer::start(request).await?;
     let end = trainer.finish(std::iter::empty(), stop, |event| {
-        match event {
-            Event::Progress { done, total, message } => progress.set(done, total, &message),
-            Event::Note { message } => progress.note(&message),
-            _ => {}
-        }
+        hear(event);
         Ok(())
     });
     match end.await? {
-        Event::Trained(trained) => {
-            progress
-                .finish(&format!("{} epochs, the best was {}", trained.epochs, trained.best_epoch));
-            Ok(trained)
-        }
+        Event::Trained(trained) => Ok(trained),
         Event::Interrupted { run, step } => {
             bail!("stopped: run {run} goes on from step {step} when this is run again")
         }

@@ -380,6 +380,21 @@ pub fn fire_of<'a>(key: &'a str, name: &Name) -> Option<(&'a str, &'a str)> {
     Some((due, file.strip_suffix(".json")?))
 }
 
+/// Where the studies are.
+pub const STUDIES: &str = "studies/";
+
+/// An object of a study.
+#[must_use]
+pub fn study(study: &str, object: &str) -> String {
+    format!("{STUDIES}{study}/{object}")
+}
+
+/// The study that a key belongs to.
+#[must_use]
+pub fn study_of(key: &str) -> Option<&str> {
+    key.strip_prefix(STUDIES)?.split('/').next()
+}
+
 /// The data set that a key belongs to.
 #[must_use]
 pub fn dataset_of(key: &str) -> Option<Name> {
@@ -431,10 +446,14 @@ pub fn is_known(key: &str) -> bool {
         ["datasets", data, "audio", file] => {
             name(data) && hex(file.split('.').next().unwrap_or_default(), 32)
         }
-        ["models", model, "versions", n, "card.json" | "weights.safetensors"] => {
-            name(model) && number(n)
-        }
-        ["runs", run, "request.json" | "result.json"] => hex(run, 16),
+        [
+            "models",
+            model,
+            "versions",
+            n,
+            "card.json" | "weights.safetensors" | "report.html" | "card.md",
+        ] => name(model) && number(n),
+        ["runs" | "studies", id, "request.json" | "result.json"] => hex(id, 16),
         ["trainings", run, ask, "asked.json" | "failed.json"] => hex(run, 16) && number(ask),
         ["runs", run, "checkpoints", file] => {
             hex(run, 16) && file.strip_suffix(".safetensors").is_some_and(step)
@@ -508,6 +527,9 @@ mod tests {
             shard(&name, &spec, &ShardId("0f".repeat(16))),
             format!("{}{}.wav", audio(&name), "0f".repeat(16)),
             format!("{}card.json", version(&name, 1)),
+            format!("{}report.html", version(&name, 1)),
+            format!("{}card.md", version(&name, 1)),
+            study("0123456789abcdef", "request.json"),
             run("0123456789abcdef", "result.json"),
             asked("0123456789abcdef", 1),
             failed("0123456789abcdef", 1),

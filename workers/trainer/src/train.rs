@@ -128,7 +128,7 @@ fn carry_out(
     settings.check().map_err(Error::Setting)?;
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
-    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold)?;
+    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold.clone())?;
     let fitted = if settings.architecture.is_process() {
         say(Event::Note {
             message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),

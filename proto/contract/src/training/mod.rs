@@ -5,15 +5,16 @@
 //! same request is the same run.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::keys::{Name, run_id};
 
 mod evaluation;
+mod fold;
 mod promotion;
 mod settings;
 
 pub use evaluation::{Baseline, Cell, Evaluation, Scores, SplitEvaluation};
+pub use fold::Fold;
 pub use promotion::{Promotion, Reason};
 pub use settings::{Architecture, Device, Image, Scaling, Schedule, Target, TrainSettings};
 
@@ -104,27 +105,6 @@ pub struct TrainRequest {
     pub against: Option<String>,
     /// How.
     pub settings: TrainSettings,
-}
-
-/// A part of the speakers, by hash: the test split of a cross-validation's training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fold {
-    /// Which, from 0.
-    pub index: u64,
-    /// How many there are.
-    pub of: u64,
-}
-
-impl Fold {
-    /// Whether a speaker is in it: the SHA-256 of the name, as a big-endian integer, modulo
-    /// the number of folds.
-    #[must_use]
-    pub fn has(self, speaker: &str) -> bool {
-        let of = u128::from(self.of.max(1));
-        let bytes = Sha256::digest(speaker.as_bytes());
-        let rest = bytes.iter().fold(0, |rest, byte| (rest * 256 + u128::from(*byte)) % of);
-        rest == u128::from(self.index)
-    }
 }
 
 /// Measure a model on the test split of a sealed manifest.
@@ -363,16 +343,6 @@ mod tests {
             (TrainSettings { table_units: vec![], ..default() }, "train.table_units"),
         ] {
             assert!(settings.check().unwrap_err().contains(name));
-        }
-    }
-
-    #[test]
-    fn folds_are_those_of_the_hash() {
-        // Python: int.from_bytes(hashlib.sha256(b"saa-english1").digest(), "big") % 5
-        for (speaker, index) in [("saa-english1", 3), ("a", 4), ("", 4)] {
-            for fold in 0..5 {
-                assert_eq!(Fold { index: fold, of: 5 }.has(speaker), fold == index, "{speaker}");
-            }
         }
     }
 
