@@ -26,6 +26,7 @@ SNDFILE = {
     "vorbis.ogg": ("OGG", "VORBIS"),
     "opus.ogg": ("OGG", "OPUS"),
     "cbr.mp3": ("MP3", "MPEG_LAYER_III"),
+    "joint.mp3": ("MP3", "MPEG_LAYER_III"),
     "s16.aiff": ("AIFF", "PCM_16"),
     "s16.caf": ("CAF", "PCM_16"),
     "alac.caf": ("CAF", "ALAC_16"),
@@ -42,6 +43,7 @@ SNDFILE = {
 # File: coding, rate in Hz and options, as FFmpeg names them.
 FFMPEG = {
     "aac.m4a": ("aac", 16000, {"b": "48000"}),
+    "aac.mkv": ("aac", 16000, {"b": "48000"}),
     "aac.aac": ("aac", 16000, {"b": "48000"}),
     "alac.m4a": ("alac", 16000, {}),
     "vbr.mp3": ("libmp3lame", 44100, {"q": "5"}),
@@ -60,6 +62,11 @@ def main(wav_dir, out_dir):
         rate = 8000 if coding == "DOUBLE" else 16000
         # Whole numbers stay as they are; only floats have to be scaled.
         samples = voices[rate] / 32768.0 if coding in ("FLOAT", "DOUBLE") else voices[rate]
+        if name == "joint.mp3":
+            # Two channels, alike in the middle; at a rate that has two granules a frame.
+            right = np.roll(samples, 40) // 2
+            right[4000:10000] = samples[4000:10000] // 2
+            samples, rate = np.stack([samples, right], axis=1), 32000
         soundfile.write(out / name, samples, rate, format=container, subtype=coding)
     for name, (codec, rate, options) in FFMPEG.items():
         samples = voices.get(rate)
@@ -80,6 +87,8 @@ def encode(path, codec, rate, options, samples):
             stream.bit_rate = int(options["b"])
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="s16", layout="mono")
         frame.sample_rate = rate
+        # Containers can say how much comes before it.
+        frame.pts = 0
         resampler = av.AudioResampler(
             format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 0
         )

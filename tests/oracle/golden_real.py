@@ -13,7 +13,7 @@ import tempfile
 import librosa
 import numpy as np
 
-from oracle import RATE_HZ, compat, decoded, librosa_columns, log_mel, samples_of
+from oracle import RATE_HZ, compat, decoded, librosa_columns, log_mel, resampled, samples_of
 from recordings import at_own_rate, own_rate_recordings, recordings, sha256
 
 # Of each set every so many recordings, as they are.
@@ -29,7 +29,7 @@ BANDS = slice(3, None, 8)
 
 def main(data, out):
     data, out = pathlib.Path(data), pathlib.Path(out)
-    write(out / "native.json", data, same_samples(recordings(data, NATIVE)), lambda path: path)
+    write(out / "native.json", data, recordings(data, NATIVE), lambda path: path)
     with tempfile.TemporaryDirectory() as folder:
         wav = pathlib.Path(folder, "own_rate.wav")
 
@@ -38,11 +38,6 @@ def main(data, out):
             return wav
 
         write(out / "own_rate.json", data, own_rate_recordings(data, OWN_RATE), rewritten)
-
-
-def same_samples(paths):
-    """Without those that decoders read as different samples: parity.py tells how different."""
-    return [path for path in paths if "c09_imaadpcm" not in path and "c15_aac" not in path]
 
 
 def unsteady(path, columns):
@@ -61,7 +56,7 @@ def unsteady(path, columns):
     unit = rate_hz // math.gcd(rate_hz, RATE_HZ)
     for gain, n_units in ((0.97, 0), (0.83, 0), (1.0, 7)):
         changed = np.concatenate([np.zeros(n_units * unit, np.float32), np.float32(gain) * mono])
-        changed = librosa.resample(changed, orig_sr=rate_hz, target_sr=RATE_HZ)
+        changed = resampled(changed, rate_hz)
         other = librosa_columns(changed[n_units * unit * RATE_HZ // rate_hz :])
         other["energy"] /= gain**2
         for name, value in other.items():

@@ -23,13 +23,20 @@ def decoded(path):
         with av.open(str(path)) as container:
             to_float = av.AudioResampler(format="fltp")
             frames = [f for frame in container.decode(audio=0) for f in to_float.resample(frame)]
-        return np.concatenate([frame.to_ndarray() for frame in frames], axis=1), frames[0].rate
+            stream, rate_hz = container.streams.audio[0], frames[0].rate
+            # It plays all of the last packet of an MP4, though it knows where the edit ends.
+            end = stream.duration and round(stream.duration * stream.time_base * rate_hz)
+        return np.concatenate([frame.to_ndarray() for frame in frames], axis=1)[:, :end], rate_hz
+
+
+def resampled(mono, rate_hz):
+    return librosa.resample(mono, orig_sr=rate_hz, target_sr=RATE_HZ)
 
 
 def samples_of(path):
     """What librosa.load gives, and the sound that Praat sees."""
     channels, rate_hz = decoded(path)
-    mono = librosa.resample(librosa.to_mono(channels), orig_sr=rate_hz, target_sr=RATE_HZ)
+    mono = resampled(librosa.to_mono(channels), rate_hz)
     try:
         sound = parselmouth.Sound(str(path))
     except parselmouth.PraatError:
@@ -45,7 +52,11 @@ def log_mel(mono):
 
 def compat(mono, sound):
     """The columns of the set `compat` that follow from the audio."""
-    columns = librosa_columns(mono) | praat_columns(sound)
+    return known(librosa_columns(mono) | praat_columns(sound))
+
+
+def known(columns):
+    """What is no number is not there."""
     return {name: None if np.isnan(value) else float(value) for name, value in columns.items()}
 
 

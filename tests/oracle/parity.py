@@ -2,9 +2,11 @@
 
     PYTHON=$(deploy/venv tests/oracle/requirements.txt)
     $PYTHON tests/oracle/parity.py VOXAGE DECODE DATA
+    $PYTHON tests/oracle/parity.py --itself DATA
 
 VOXAGE is the built command, DECODE the extractor's example `decode`, DATA the folder with
-the recordings. docs/parity.md says what the tables mean.
+the recordings. The second form says how far librosa is from itself, on the lossless ones as
+they are beside the same at other levels. docs/parity.md says what the tables mean.
 """
 
 import json
@@ -13,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 
+import librosa
 import numpy as np
 import soundfile
 
-from oracle import compat, decoded, log_mel, samples_of
+from oracle import compat, decoded, known, librosa_columns, log_mel, resampled, samples_of
 from recordings import at_own_rate, coding, own_rate_recordings, recordings, set_of
 
 # Not Praat's: it decodes MP3 itself and keeps what the encoder put around the recording.
@@ -28,6 +31,8 @@ COUNTS = ("num_pauses", "tempo")
 # those that reach into the transition, and the last two.
 GROUPS = {"0–120": slice(0, 121), "121–124": slice(121, 125), "125": slice(125, 126)}
 GROUPS |= {"126": slice(126, 127), "127": slice(127, 128)}
+# Levels at which librosa is compared with itself.
+GAINS = (0.97, 0.9, 0.83)
 
 
 def main(voxage, decode, data):
@@ -45,6 +50,28 @@ def main(voxage, decode, data):
         beside_oracle("Lossy, as they are", 1e-3, voxage, lossy, as_it_is)
         for kind in sorted(set(codings[path] for path in lossy)):
             decoders(kind, voxage, decode, data, [path for path in lossy if codings[path] == kind])
+
+
+def itself(data):
+    """librosa's columns of recordings beside those of the same at other levels.
+
+    Nothing that they measure changes, but for the energy, which goes with the square.
+    """
+    data = pathlib.Path(data)
+    paths = [path for path in recordings(data) if coding(data / path) == "lossless"]
+    tables = {gain: Table(1e-3) for gain in GAINS}
+    for path in paths:
+        channels, rate_hz = decoded(data / path)
+        mono = librosa.to_mono(channels)
+        features = lambda mono: (known(librosa_columns(mono)), log_mel(mono))
+        columns, mel = features(resampled(mono, rate_hz))
+        for gain, table in tables.items():
+            others, other_mel = features(resampled(np.float32(gain) * mono, rate_hz))
+            others["energy"] /= gain**2
+            table.add(path, others, columns, other_mel, mel)
+    for gain, table in tables.items():
+        print(f"\n## librosa beside itself at {gain} of the level\n")
+        table.print()
 
 
 class Voxage:
@@ -94,8 +121,6 @@ def decoders(kind, voxage, decode, data, paths):
         columns = {name: theirs["tabular"][name] for name in FROM_SAMPLES}
         table.add(path, ours["tabular"], columns, mel, their_mel)
         lengths.append(round(ours["duration_s"] * rate_hz) - channels.shape[1])
-        if kind == "Opus":
-            continue  # Both sides decode by libopus.
         found = subprocess.run([decode, data / path], stdout=subprocess.PIPE, check=True).stdout
         raw = np.frombuffer(found, np.float32).reshape(-1, len(channels))[:, 0]
         samples.append(difference(raw, channels[0]))
@@ -104,7 +129,7 @@ def decoders(kind, voxage, decode, data, paths):
     if lengths:
         print(f"\nSamples more than the reference has: {counted(lengths)}.")
     if samples:
-        print(f"Samples before the reference's first one, untrimmed: {counted(at for at, _ in samples)}.")
+        print(f"Samples before the reference's first one: {counted(at for at, _ in samples)}.")
         sizes = np.array([size for _, size in samples])
         print(f"Largest difference of a sample: median {np.median(sizes):.1e}, largest {sizes.max():.1e}.")
 
@@ -188,4 +213,4 @@ def relative(ours, theirs):
     return abs(ours - theirs) / max(abs(theirs), 1e-300) if ours != theirs else 0.0
 
 
-main(*sys.argv[1:])
+itself(sys.argv[2]) if sys.argv[1] == "--itself" else main(*sys.argv[1:])

@@ -1,11 +1,7 @@
 //! Measures the extractor: `bench SPEC.json N_THREADS GIVEN,...`, with the files on standard
-//! input, one a line. Columns named as given are not computed; a spec of `-` only decodes,
-//! as symphonia does. Prints the seconds, those that the threads were on a processor, those
-//! of audio, and the process' greatest memory in kB.
+//! input, one a line. Columns named as given are not computed. Prints the seconds, those that
+//! the threads were on a processor, those of audio, and the process' greatest memory in kB.
 //! For tests/bench/extract.py.
-
-#[path = "../tests/common/decode.rs"]
-mod decode;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,24 +16,17 @@ use voxage_extract::Extractor;
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [spec, n_threads, given] = &args[..] else { return Err("what to measure?".into()) };
-    let spec: Option<FeatureSpec> =
-        if spec == "-" { None } else { Some(serde_json::from_str(spec)?) };
+    let spec: FeatureSpec = serde_json::from_str(spec)?;
     let given: BTreeMap<_, _> = given.split(',').map(|name| (name.to_owned(), 1.0)).collect();
     let files = stdin().lines().collect::<Result<Vec<_>, _>>()?;
     let next = AtomicUsize::new(0);
     let work = || -> (f64, f64) {
-        let mut extractor =
-            spec.as_ref().map(|spec| Extractor::new(spec).expect("weights are there"));
+        let mut extractor = Extractor::new(&spec).expect("weights are there");
         let mut audio_s = 0.0;
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match &mut extractor {
-                Some(extractor) => {
-                    let file = File::open(file).expect("it is there");
-                    let features = extractor.extract(file, &given).expect("it is sound");
-                    audio_s += features.audio.duration_s;
-                }
-                None => drop(decode::interleaved(std::fs::read(file).expect("it is there"))),
-            }
+            let file = File::open(file).expect("it is there");
+            let features = extractor.extract(file, &given).expect("it is sound");
+            audio_s += features.audio.duration_s;
         }
         (audio_s, thread_cpu_s())
     };

@@ -17,7 +17,7 @@ use voxage_contract::{Embedding, FeatureSpec, Features, Mel, Mono, N_MELS, Rejec
 
 use crate::clean;
 use crate::columns::Columns;
-use crate::decode::Recording;
+use crate::decode::{Recording, within};
 use crate::embedding::{self, Encoder, Speech, Weights, WeightsError};
 use crate::level::{Level, Meter};
 use crate::mel::{self, MelBank};
@@ -261,12 +261,6 @@ fn extent<R>(recording: &Recording<R>, mix: Mix) -> Extent {
         peak_around_mean,
         peak,
     }
-}
-
-/// The part of a block of `n` samples, the first at place `at`, that lies in `range`.
-fn within(at: usize, n: usize, range: &Range<usize>) -> Range<usize> {
-    let place = |i: usize| i.saturating_sub(at).min(n);
-    place(range.start)..place(range.end)
 }
 
 /// The plans of the sample rates met so far.

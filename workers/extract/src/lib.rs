@@ -22,6 +22,6 @@ mod speech;
 pub mod synth;
 mod tempo;
 
-pub use decode::probe;
+pub use decode::{probe, samples};
 pub use embedding::{Encoder, Weights, WeightsError};
 pub use extractor::Extractor;

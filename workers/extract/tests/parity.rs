@@ -2,8 +2,6 @@
 //! the bars that the extractor is held to. docs/parity.md has the same over all of them.
 
 mod common;
-#[path = "common/decode.rs"]
-mod decode;
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -12,7 +10,7 @@ use common::{Coding, Recording, real_data, relative_error};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use voxage_contract::spec::SAMPLE_RATE_HZ;
-use voxage_contract::{FeatureSpec, MelStorage, N_MELS};
+use voxage_contract::{FeatureSpec, Limits, MelStorage, N_MELS};
 use voxage_extract::Extractor;
 
 /// What `tests/oracle/golden_real.py` writes.
@@ -97,7 +95,8 @@ fn at_the_features_rate_features_are_those_of_the_oracles() {
 /// name the rate too, the samples are written anew.
 fn at_the_features_rate(mut file: Vec<u8>) -> Vec<u8> {
     if file.starts_with(b"fLaC") {
-        let channels = vec![decode::interleaved(file).expect("it is sound FLAC")];
+        let channels = voxage_extract::samples(Cursor::new(file), &Limits::default());
+        let channels = channels.expect("it is sound FLAC");
         let rate_hz = SAMPLE_RATE_HZ;
         return Recording { name: "", rate_hz, channels, coding: Coding::Float32 }.wav();
     }

@@ -12,7 +12,10 @@ use symphonia::core::errors::Error;
 use symphonia::default::get_codecs;
 use voxage_contract::Reject;
 
+use super::ima::Ima;
+use super::mp3::Mp3;
 use super::opus::Opus;
+use super::own::Own;
 use super::reject::{corrupt, no_samples, unsupported_channels, unsupported_codec};
 
 /// More channels than any file of voices has: what decoders make room for.
@@ -30,10 +33,11 @@ pub(super) fn check_channels(n: usize) -> Result<(), Reject> {
 pub(super) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Reject> {
     // Before a decoder makes room for as many as the header claims.
     check_channels(params.channels.as_ref().map_or(1, Channels::count))?;
-    // MP3 is trimmed here: its demuxer would also cut where it only guessed the length.
-    let options = AudioDecoderOptions::default().gapless(params.codec != CODEC_ID_MP3);
+    let options = AudioDecoderOptions::default();
     let decoder = match params.codec {
-        CODEC_ID_OPUS => Opus::new(params, &options).map(|opus| Box::new(opus) as _),
+        CODEC_ID_OPUS => Opus::new(params, &options).map(|opus| Own::boxed(opus, params)),
+        CODEC_ID_MP3 => Ok(Own::boxed(Mp3::new(), params)),
+        CODEC_ID_ADPCM_IMA_WAV => Ima::new(params).map(|ima| Own::boxed(ima, params)),
         codec if get_codecs().get_audio_decoder(codec).is_none() => return Err(no_decoder(codec)),
         _ => get_codecs().make_audio_decoder(params, &options),
     };
@@ -53,7 +57,6 @@ pub(super) fn unsupported(what: &str) -> Reject {
         "aac: aac too complex" | "aac: object type" => {
             unsupported_codec("AAC other than LC with one or two channels, such as HE-AAC,")
         }
-        "mpa: free bit-rate is not supported" => unsupported_codec("MP3 of a free bit rate"),
         what => unsupported_codec(format_args!("audio of this kind ({what})")),
     }
 }

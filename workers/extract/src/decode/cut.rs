@@ -7,12 +7,10 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::mp4::MOST_ATOMS;
 use super::pcm::HeaderError;
 use super::splice::Part;
 use super::webm;
-
-/// More atoms than a file has outside each other, but for broadcasts cut into fragments.
-const MOST_ATOMS: u32 = 1_000_000;
 
 /// What to make of a file that is shorter than it says.
 #[derive(Default)]

@@ -12,9 +12,14 @@
 mod au;
 mod codec;
 mod cut;
+mod ends;
+mod ima;
 mod inspect;
+mod mp3;
+mod mp4;
 mod ogg;
 mod opus;
+mod own;
 mod pcm;
 mod reject;
 mod source;
@@ -194,6 +199,30 @@ where
     let source = Source::new(audio, &Failure::default()).map_err(fetch)?;
     let first = open(&source).and_then(Stream::read_first);
     first.map_err(|reject| blame(&source, reject))
+}
+
+/// All samples of each channel of a recording, without what an encoder put around them.
+///
+/// # Errors
+/// As [`crate::Extractor::extract`].
+pub fn samples<R>(audio: R, limits: &Limits) -> Result<Vec<Vec<f32>>, Reject>
+where
+    R: Read + Seek + Send + 'static,
+{
+    let recording = Recording::open(audio, limits, false)?;
+    let mut samples = vec![Vec::new(); usize::from(recording.info.channels)];
+    recording.play(|at, channels| {
+        for (samples, channel) in samples.iter_mut().zip(channels) {
+            samples.extend_from_slice(&channel[within(at, channel.len(), &recording.range)]);
+        }
+    })?;
+    Ok(samples)
+}
+
+/// The part of a block of `n` samples, the first at place `at`, that lies in `range`.
+pub(crate) fn within(at: usize, n: usize, range: &Range<usize>) -> Range<usize> {
+    let place = |i: usize| i.saturating_sub(at).min(n);
+    place(range.start)..place(range.end)
 }
 
 /// A stream from the source's start on; a panic in a reader is the fault of this one file.

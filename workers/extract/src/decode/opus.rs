@@ -4,17 +4,15 @@
 //! level that it asks for; a packet without bytes is damage, not a length of made-up sound.
 //! It does not know more than two channels, nor containers.
 
-use symphonia::core::audio::{
-    AsGenericAudioBufferRef, Audio, AudioBuffer, AudioMut, Channels, GenericAudioBufferRef,
-};
+use symphonia::core::audio::{Audio, AudioBuffer, AudioMut, Channels, GenericAudioBufferRef};
 use symphonia::core::codecs::CodecInfo;
-use symphonia::core::codecs::audio::{
-    AudioCodecParameters, AudioDecoder, AudioDecoderOptions, FinalizeResult,
-};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::RegisterableAudioDecoder;
 use symphonia::core::errors::{Error, Result};
 use symphonia::core::packet::PacketRef;
 use symphonia_adapter_libopus::OpusDecoder;
+
+use super::own::Decode;
 
 /// What the identification header says, which all containers carry.
 struct Head {
@@ -45,8 +43,6 @@ pub(super) fn pre_skip_frames(params: &AudioCodecParameters) -> u64 {
 
 pub(super) struct Opus {
     libopus: Box<dyn AudioDecoder>,
-    params: AudioCodecParameters,
-    buffer: AudioBuffer<f32>,
     frames_to_skip: usize,
     gain: f32,
 }
@@ -56,40 +52,32 @@ impl Opus {
         params: &AudioCodecParameters,
         options: &AudioDecoderOptions,
     ) -> Result<Self> {
-        let mut params = params.clone();
-        let head = Head::read(&params);
-        // Some containers have the rate before encoding, which is for information only.
-        params.with_sample_rate(48_000);
+        let head = Head::read(params);
+        // Without the header, whose frames to skip it takes from the first packet only. Some
+        // containers have the rate before encoding, which is for information only.
+        let mut bare = AudioCodecParameters { extra_data: None, ..params.clone() };
+        bare.with_sample_rate(48_000);
         if let Some(head) = &head {
-            params.with_channels(Channels::Discrete(head.channels.into()));
+            bare.with_channels(Channels::Discrete(head.channels.into()));
         }
-        // Without the header, whose frames to skip it takes from the first packet only.
-        let bare = AudioCodecParameters { extra_data: None, ..params.clone() };
         Ok(Self {
             libopus: OpusDecoder::try_registry_new(&bare, options)?,
-            params,
-            buffer: AudioBuffer::default(),
             frames_to_skip: head.as_ref().map_or(0, |head| head.pre_skip_frames.into()),
             gain: head.map_or(1.0, |head| head.gain),
         })
     }
 }
 
-impl AudioDecoder for Opus {
+impl Decode for Opus {
+    fn info(&self) -> &CodecInfo {
+        self.libopus.codec_info()
+    }
+
     fn reset(&mut self) {
         self.libopus.reset();
     }
 
-    fn codec_info(&self) -> &CodecInfo {
-        self.libopus.codec_info()
-    }
-
-    fn codec_params(&self) -> &AudioCodecParameters {
-        &self.params
-    }
-
-    fn decode_ref(&mut self, packet: &PacketRef<'_>) -> Result<GenericAudioBufferRef<'_>> {
-        self.buffer.clear();
+    fn decode(&mut self, packet: &PacketRef<'_>, buffer: &mut AudioBuffer<f32>) -> Result<()> {
         if packet.data.is_empty() {
             return Err(Error::DecodeError("opus: a packet without bytes"));
         }
@@ -97,21 +85,13 @@ impl AudioDecoder for Opus {
         let GenericAudioBufferRef::F32(decoded) = self.libopus.decode_ref(&whole)? else {
             return Err(Error::Unsupported("opus: samples that are no floats"));
         };
-        self.buffer.clone_from(decoded);
-        let skipped = self.frames_to_skip.min(self.buffer.frames());
+        buffer.clone_from(decoded);
+        let skipped = self.frames_to_skip.min(buffer.frames());
         self.frames_to_skip -= skipped;
         let to_usize = |frames: u64| usize::try_from(frames).unwrap_or(usize::MAX);
         let trim_start = to_usize(packet.trim_start.get()).max(skipped);
-        self.buffer.trim(trim_start, to_usize(packet.trim_end.get()));
-        self.buffer.apply(|x| x * self.gain);
-        Ok(self.buffer.as_generic_audio_buffer_ref())
-    }
-
-    fn finalize(&mut self) -> FinalizeResult {
-        self.libopus.finalize()
-    }
-
-    fn last_decoded(&self) -> GenericAudioBufferRef<'_> {
-        self.buffer.as_generic_audio_buffer_ref()
+        buffer.trim(trim_start, to_usize(packet.trim_end.get()));
+        buffer.apply(|x| x * self.gain);
+        Ok(())
     }
 }

@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioDecoder;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP3, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::FORMAT_ID_FLAC;
+use symphonia::core::formats::well_known::{FORMAT_ID_FLAC, FORMAT_ID_MP3};
 use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
@@ -22,6 +22,7 @@ use symphonia::default::get_probe;
 use voxage_contract::{AudioInfo, Reject, Warning};
 
 use super::codec::{check_channels, copy_planes, decoder, unsupported};
+use super::ends::Ends;
 use super::inspect::{Odd, clean};
 use super::ogg::Pages;
 use super::opus::pre_skip_frames;
@@ -32,7 +33,7 @@ use super::reject::{
 };
 use super::source::Source;
 use super::splice::{Part, Spliced};
-use super::{au, cut, ogg, wav};
+use super::{au, cut, ends, ogg, wav};
 
 /// Sample rates that are read, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -52,7 +53,13 @@ pub(super) struct Stream {
     packets: Packets,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
-    /// For MP3 the frames at the start that its encoder put there, if its tag says so.
+    /// Frames at the start that are not of the recording; of MP3 `mp3_delay` tells.
+    start: usize,
+    /// Frames at the end that are not of the recording.
+    padding: usize,
+    /// MP3 without a container.
+    is_mp3: bool,
+    /// Its frames at the start that its encoder put there, if its tag says so.
     mp3_delay: Option<usize>,
     /// All frames that its encoder counted, those around the recording too.
     mp3_frames: Option<u64>,
@@ -116,7 +123,7 @@ impl Stream {
         }
         if let Some(remains) = cut::remains(&mut source, &start).map_err(header)? {
             let cut = remains.lacks_sound;
-            let stream = Self::open_other(Spliced::new(source, remains.parts()))?;
+            let stream = Self::open_marked(Spliced::new(source, remains.parts()), &start)?;
             return Ok(Self { cut, ..stream });
         }
         let mut tag = [0; 3];
@@ -125,7 +132,33 @@ impl Stream {
             source.read_exact(&mut tag).map_err(fetch)?;
             source.rewind().map_err(fetch)?;
         }
-        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_other(source)? })
+        Ok(Self { id3v1: tag == *b"TAG", ..Self::open_marked(source, &start)? })
+    }
+
+    /// Opens what may say which part of it is the recording.
+    fn open_marked(mut source: impl MediaSource + 'static, start: &[u8]) -> Result<Self, Reject> {
+        let ends = ends::ends(&mut source, start).map_err(|error| header(error.into()))?;
+        let mut stream = Self::open_other(source)?;
+        if let Some(ends) = ends.get(&stream.track) {
+            stream.trim(ends);
+        }
+        Ok(stream)
+    }
+
+    /// Keeps to the recording, if there is anything of it.
+    fn trim(&mut self, ends: &Ends) {
+        let params = self.decoder.codec_params();
+        let is_opus = params.codec == CODEC_ID_OPUS;
+        let rate_hz = if is_opus { 48_000 } else { params.sample_rate.unwrap_or(0) };
+        let frames = |ns: u64| (ns as f64 * 1e-9 * f64::from(rate_hz)).round() as u64;
+        // Of Opus the decoder leaves the start out by itself.
+        let start = if is_opus { 0 } else { frames(ends.start_ns) };
+        if self.n_frames.is_none_or(|n| n > start) {
+            self.start = start as usize;
+            let most = ends.most_ns.map(frames);
+            self.n_frames = self.n_frames.map(|n| n - start).into_iter().chain(most).min();
+        }
+        self.padding = frames(ends.padding_ns) as usize;
     }
 
     fn open_ogg(mut source: impl MediaSource + 'static) -> Result<Self, Reject> {
@@ -164,7 +197,7 @@ impl Stream {
         };
         let (decoder, id) = (decoder(params)?, track.id);
         let next_at = (reader.format_info().format == FORMAT_ID_FLAC).then_some(0);
-        let is_mp3 = params.codec == CODEC_ID_MP3;
+        let is_mp3 = reader.format_info().format == FORMAT_ID_MP3;
         let mp3_delay = track.delay.filter(|_| is_mp3).map(|delay| delay as usize);
         // Without an encoder's tag the length of an MP3 is a guess from its first packets.
         let n_frames = track.num_frames.filter(|_| !is_mp3 || mp3_delay.is_some());
@@ -179,7 +212,7 @@ impl Stream {
             _ => n_frames,
         };
         let stream = Self::new(Packets::Other(reader), decoder, id, n_frames);
-        Ok(Self { mp3_delay, mp3_frames, next_at, ..stream })
+        Ok(Self { is_mp3, mp3_delay, mp3_frames, next_at, ..stream })
     }
 
     fn new(
@@ -192,6 +225,9 @@ impl Stream {
             packets,
             decoder,
             track,
+            start: 0,
+            padding: 0,
+            is_mp3: false,
             mp3_delay: None,
             mp3_frames: None,
             id3v1: false,
@@ -278,17 +314,16 @@ impl Stream {
     /// Of `n_decoded` samples, those of the recording itself, without what an encoder put
     /// around them.
     pub(super) fn recording(&self, n_decoded: usize) -> Range<usize> {
-        let start = self.mp3_delay.map_or(0, |delay| self.packet_frames + delay);
+        let start = self.mp3_delay.map_or(self.start, |delay| self.packet_frames + delay);
         let promised = self.n_frames.map_or(usize::MAX, |n| n.try_into().unwrap_or(usize::MAX));
-        start..n_decoded.min(start.saturating_add(promised))
+        start..n_decoded.saturating_sub(self.padding).min(start.saturating_add(promised))
     }
 
     /// Samples at the start and at the end that Praat leaves out; none if it sees just the
     /// recording.
     pub(super) fn praat_margins(&self) -> Option<(usize, usize)> {
-        let is_mp3 = self.decoder.codec_params().codec == CODEC_ID_MP3;
         let unread = if self.id3v1 { 0 } else { self.packet_frames };
-        is_mp3.then_some((PRAAT_MP3_SKIP, unread))
+        self.is_mp3.then_some((PRAAT_MP3_SKIP, unread))
     }
 
     /// What was odd about a file of which so many samples were decoded.

@@ -149,6 +149,41 @@ fn opus_headers_are_heeded() {
     rejected(patched(&plain, head + 10, &[0xFF; 2]), "no_samples");
 }
 
+#[test]
+fn edit_lists_are_heeded() {
+    let plain = fixture("aac.m4a");
+    let list = position(&plain, b"elst");
+    let edited = |ms: u32, start: u32| {
+        let edit = [ms.to_be_bytes(), start.to_be_bytes()].concat();
+        decode_bytes(patched(&plain, list + 12, &edit)).unwrap()
+    };
+    let all = edited(0, 0);
+    assert_eq!(recording(&all).len(), 14_400 + 1024);
+    assert_eq!(recording(&edited(900, 1024)), &recording(&all)[1024..]);
+    assert_eq!(recording(&edited(0, 1024)), &recording(&all)[1024..]);
+    assert_eq!(recording(&edited(499, 1024)), &recording(&all)[1024..9024]);
+    // A pause, which is no part of it, and parts that there are not.
+    for start in [u32::MAX, u32::MAX - 1, 15_424] {
+        assert_eq!(recording(&edited(900, start)), recording(&all));
+    }
+    let none = patched(&plain, list + 8, &[0; 4]);
+    assert_eq!(recording(&decode_bytes(none).unwrap()), recording(&all));
+}
+
+#[test]
+fn padding_of_the_last_block_is_left_out() {
+    let plain = fixture("opus.webm");
+    let padding = position(&plain, &[0x75, 0xA2, 0x84]) + 3;
+    let all = decode_bytes(plain.clone()).unwrap();
+    let with = |ns: i32| decode_bytes(patched(&plain, padding, &ns.to_be_bytes()));
+    // 648 frames of 48 kHz are 13.5 ms.
+    for (ns, surplus) in [(0, 648), (-1, 648), (i32::MIN, 648), (13_500_000, 0), (1_000_000, 600)] {
+        let found = with(ns).unwrap();
+        assert_eq!(recording(&found).len(), recording(&all).len() + surplus, "{ns}");
+    }
+    assert_eq!(with(i32::MAX).err().unwrap().code, "no_samples");
+}
+
 /// Only the first of several streams, one after the other, is read.
 #[test]
 fn chained_streams_are_damage() {
