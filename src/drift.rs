@@ -53,7 +53,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
     };
     let found = drift(&*store, &reference, &manifest).await?;
-    call.output.answer(&json!({ "drift": found, "warnings": found.warnings() }), || told(&found))?;
+    call.output
+        .answer(&json!({ "drift": found, "warnings": found.warnings() }), || told(&found))?;
     Ok(ExitCode::SUCCESS)
 }
 

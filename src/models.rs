@@ -171,7 +171,8 @@ fn leaves(value: &Value) -> Vec<(String, Value)> {
         match value {
             Value::Object(fields) => {
                 for (field, value) in fields {
-                    let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+                    let name =
+                        if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
                     walk(value, &name, all);
                 }
             }

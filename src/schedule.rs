@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 use voxage_contract::Name;
+use voxage_coordinator::drift::Drift;
 use voxage_coordinator::schedule::{
-    Firing, Instant, Missed, Overlap, Schedule, Standing, State, Zone, firings, put, retry, run_now,
-    schedule, schedules,
+    Firing, Instant, Missed, Overlap, Schedule, Standing, State, Zone, firings, put, retry,
+    run_now, schedule, schedules,
 };
 use voxage_transport::{Store, source};
 
@@ -239,7 +240,7 @@ fn told(firing: &Firing, zone: Zone) -> String {
         let words =
             format!("{}: {} rows, {} rejects", sealed.manifest, sealed.rows, sealed.rejects);
         line(entry.at, "sealed", words);
-        for warning in sealed.drift.iter().flat_map(|drift| drift.warnings()) {
+        for warning in sealed.drift.iter().flat_map(Drift::warnings) {
             line(entry.at, "drift", warning);
         }
     }
@@ -259,7 +260,11 @@ fn told(firing: &Firing, zone: Zone) -> String {
     match &firing.end {
         Some(end) => {
             let outcome = format!("{:?}", end.outcome).to_lowercase();
-            line(end.at, &outcome, if firing.decided.is_some() { String::new() } else { end.words.clone() });
+            line(
+                end.at,
+                &outcome,
+                if firing.decided.is_some() { String::new() } else { end.words.clone() },
+            );
         }
         None if firing.failed() => {
             text += "  it failed: mend that, then `voxage schedule retry`\n";

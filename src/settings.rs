@@ -258,7 +258,8 @@ pub fn resolve(matches: &ArgMatches, env: &Variables) -> Result<Resolved> {
     };
     let argument = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let config = argument("config").or_else(|| env.get("VOXAGE_CONFIG").cloned());
-    for (file, prefix) in [(config, ""), (argument("spec"), "spec."), (argument("train"), "train.")] {
+    for (file, prefix) in [(config, ""), (argument("spec"), "spec."), (argument("train"), "train.")]
+    {
         let Some(file) = file else { continue };
         for (key, value) in leaves(&read(Path::new(&file))?, prefix) {
             let key = find(&known, &key).with_context(|| file.clone())?;

@@ -95,8 +95,7 @@ impl Trainer {
                     Event::Failed { message, transient } => {
                         bail!(Failed { message, transient });
                     }
-                    event
-                    @ (Event::Progress { .. }
+                    event @ (Event::Progress { .. }
                     | Event::Note { .. }
                     | Event::Prediction(_)
                     | Event::Serving { .. }) => {

@@ -105,7 +105,8 @@ fn it_answers_as_predict_does_and_follows_promotions() {
     assert!(said["model"].as_str().unwrap().ends_with("/versions/00000001/"));
 
     // As a form, with a column that is known.
-    let mut form = b"--X\r\nContent-Disposition: form-data; name=\"gender\"\r\n\r\nf\r\n--X\r\n".to_vec();
+    let mut form =
+        b"--X\r\nContent-Disposition: form-data; name=\"gender\"\r\n\r\nf\r\n--X\r\n".to_vec();
     form.extend(b"Content-Disposition: form-data; name=\"num_words\"\r\n\r\n12\r\n--X\r\n");
     form.extend(b"Content-Disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\r\n");
     form.extend(&audio);
@@ -197,7 +198,8 @@ fn many_at_a_time_are_all_answered() {
                     for _ in 0..5 {
                         let (status, said) = server.predict("", &audio);
                         assert_eq!(status, 200, "{said}");
-                        let apart = said["age"].as_f64().unwrap() - expected["age"].as_f64().unwrap();
+                        let apart =
+                            said["age"].as_f64().unwrap() - expected["age"].as_f64().unwrap();
                         assert!(apart.abs() < 1e-6);
                     }
                 })

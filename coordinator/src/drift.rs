@@ -202,7 +202,9 @@ fn of_numbers(name: &str, before: &[f64], now: &[f64]) -> Option<Column> {
 fn of_words(name: &str, before: &[String], now: &[String]) -> Column {
     let all: BTreeSet<&String> = before.iter().chain(now).collect();
     let counts = |words: &[String]| {
-        all.iter().map(|word| words.iter().filter(|other| other == word).count()).collect::<Vec<_>>()
+        all.iter()
+            .map(|word| words.iter().filter(|other| other == word).count())
+            .collect::<Vec<_>>()
     };
     let (psi, chance) = index(&counts(before), &counts(now));
     Column { name: name.into(), psi, chance, ks: None }
@@ -225,7 +227,9 @@ mod tests {
 
     fn uniform(seed: u64, n: usize, from: f64, to: f64) -> Vec<f64> {
         let mut rng = Rng::new(&[seed]);
-        (0..n).map(|_| from + (to - from) * rng.below(1 << 20) as f64 / f64::from(1 << 20)).collect()
+        (0..n)
+            .map(|_| from + (to - from) * rng.below(1 << 20) as f64 / f64::from(1 << 20))
+            .collect()
     }
 
     #[test]

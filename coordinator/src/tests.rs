@@ -330,7 +330,8 @@ proptest! {
                 }
             }
             house.work().await;
-            if house.store.keys(&keys::plans(&house.dataset)).await.unwrap().len() > 0 {
+            let plans = house.store.keys(&keys::plans(&house.dataset)).await.unwrap();
+            if !plans.is_empty() {
                 house.sealed().await;
             }
         });

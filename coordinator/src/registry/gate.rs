@@ -31,12 +31,7 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self {
-            margin_years: 0.0,
-            tolerance_years: 1.0,
-            least_recordings: 20,
-            coverage_slack: 0.05,
-        }
+        Self { margin_years: 0.0, tolerance_years: 1.0, least_recordings: 20, coverage_slack: 0.05 }
     }
 }
 
@@ -104,7 +99,8 @@ pub async fn decide(
     let own = card(store, model, candidate).await?;
     let champion = champion(store, model).await?.map(|promotion| promotion.version);
     let said = predictions(store, &own, &own.manifest).await?;
-    let said = said.ok_or_else(|| Error::NoVersion(format!("the predictions of {model}@{candidate}")))?;
+    let said =
+        said.ok_or_else(|| Error::NoVersion(format!("the predictions of {model}@{candidate}")))?;
     let mut checks = Vec::new();
     let difference = match champion {
         None => alone(gate, &own, &said, &mut checks),
@@ -185,12 +181,7 @@ fn against(
     difference
 }
 
-fn better(
-    gate: &Gate,
-    than: &str,
-    difference: Option<Bounded>,
-    pairs: &[(&Said, f64)],
-) -> Check {
+fn better(gate: &Gate, than: &str, difference: Option<Bounded>, pairs: &[(&Said, f64)]) -> Check {
     let [own, other] = rmses(pairs);
     let bounds = difference.map_or("unknown".to_owned(), |d| {
         format!("{:+.2}, 95 % within {:+.2} and {:+.2}", d.value, d.low, d.high)
@@ -219,10 +210,8 @@ fn features(own: &Card, other: &Card) -> Check {
 
 /// Whether intervals hold what they are made to; nothing if there are none.
 fn coverage(gate: &Gate, made: f64, said: &[Said]) -> Option<Check> {
-    let holds: Vec<bool> = said
-        .iter()
-        .filter_map(|one| Some((one.low?..=one.high?).contains(&one.age)))
-        .collect();
+    let holds: Vec<bool> =
+        said.iter().filter_map(|one| Some((one.low?..=one.high?).contains(&one.age))).collect();
     if holds.is_empty() {
         return None;
     }
@@ -265,16 +254,18 @@ mod tests {
     /// Recordings of 200 speakers with errors of so many years.
     fn said(error: f64, seed: u64) -> Vec<Said> {
         let mut rng = Rng::new(&[seed]);
-        let mut normal = move || (0..12).map(|_| rng.below(1000) as f64 / 1000.0).sum::<f64>() - 6.0;
+        let mut normal =
+            move || (0..12).map(|_| rng.below(1000) as f64 / 1000.0).sum::<f64>() - 6.0;
         let one = |i: usize| {
-            let (age, predicted) = (20.0 + (i % 50) as f64, 20.0 + (i % 50) as f64 + error * normal());
+            let (age, predicted) =
+                (20.0 + (i % 50) as f64, 20.0 + (i % 50) as f64 + error * normal());
             Said {
                 id: i.to_string(),
                 age,
                 predicted,
                 low: Some(predicted - 2.0 * error),
                 high: Some(predicted + 2.0 * error),
-                gender: if i % 2 == 0 { "female" } else { "male" }.into(),
+                gender: if i.is_multiple_of(2) { "female" } else { "male" }.into(),
                 speaker: i.to_string(),
             }
         };

@@ -155,7 +155,8 @@ pub async fn firings(store: &dyn Store, name: &Name) -> Result<Vec<Firing>> {
 pub(super) async fn firing(store: &dyn Store, name: &Name, due: Instant) -> Result<Firing> {
     let at = |object: &str| keys::fire(name, &due.to_string(), object);
     let mut failures = Vec::new();
-    while let Some(failure) = read(store, &at(&format!("failed-{:04}", failures.len() + 1))).await? {
+    while let Some(failure) = read(store, &at(&format!("failed-{:04}", failures.len() + 1))).await?
+    {
         failures.push(failure);
     }
     let mut retries = 0;

@@ -19,7 +19,7 @@ use voxage_transport::{Put, Store, StoreExt as _};
 pub use calendar::{Calendar, Instant};
 pub use chrono_tz::Tz as Zone;
 pub use firing::{Claim, End, Firing, Outcome, firings};
-pub use night::{Night, run_now, retry};
+pub use night::{Night, retry, run_now};
 
 use crate::registry::Gate;
 use crate::{Error, Result};
@@ -166,8 +166,8 @@ pub async fn put(store: &dyn Store, name: &Name, schedule: &Schedule) -> Result<
     let bytes = serde_json::to_vec_pretty(schedule).map_err(|e| Error::damaged(&key, e))?;
     match store.put_new(&key, bytes.into()).await? {
         Put::Created => Ok(number),
-        Put::Exists => {
-            Err(Error::Schedule(format!("'{name}' was changed by someone else meanwhile: look again")))
-        }
+        Put::Exists => Err(Error::Schedule(format!(
+            "'{name}' was changed by someone else meanwhile: look again"
+        ))),
     }
 }

@@ -238,7 +238,7 @@ impl Work {
             audio_root,
             dataset: schedule.dataset.clone(),
             spec: schedule.spec.clone(),
-            shards: schedule.shards.clone(),
+            shards: schedule.shards,
             stat_sources: true,
         };
         let done = submit(&*self.store, submission, |_| {}, |_| {}).await?;
@@ -250,8 +250,7 @@ impl Work {
 async fn fetched(source: &dyn Store, path: &str) -> Result<(tempfile::NamedTempFile, String)> {
     let lost = |error: std::io::Error| Error::damaged(path, error);
     let end = path.rsplit_once('.').map_or("", |(_, end)| end).to_lowercase();
-    let mut file =
-        tempfile::Builder::new().suffix(&format!(".{end}")).tempfile().map_err(lost)?;
+    let mut file = tempfile::Builder::new().suffix(&format!(".{end}")).tempfile().map_err(lost)?;
     let (size, mut digest) = (source.head(path).await?.size, Sha256::new());
     let mut at = 0;
     while at < size {

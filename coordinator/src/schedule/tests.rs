@@ -30,7 +30,8 @@ impl Deadly {
     }
 
     fn call<T>(&self, call: impl FnOnce() -> Stored<T>) -> Stored<T> {
-        let death = || Lost::Io { what: "the process".into(), source: std::io::Error::other("died") };
+        let death =
+            || Lost::Io { what: "the process".into(), source: std::io::Error::other("died") };
         if self.dies() {
             return Err(death());
         }
@@ -104,7 +105,7 @@ impl World {
     fn done(&self) -> bool {
         let mut looks = self.looks.lock().unwrap();
         *looks += 1;
-        *looks % 3 == 0
+        looks.is_multiple_of(3)
     }
 }
 
@@ -140,7 +141,7 @@ impl Stages for World {
             candidate: looks,
             champion: None,
             manifest: "m".into(),
-            promote: looks % 2 == 0,
+            promote: looks.is_multiple_of(2),
             difference: None,
             checks: Vec::new(),
         })
@@ -173,7 +174,7 @@ fn nightly(missed: Missed, overlap: Overlap) -> Schedule {
         audio_root: None,
         dataset: Name::nearest("calls"),
         spec: FeatureSpec::default(),
-        shards: ShardLimits::default(),
+        shards: ShardLimits { recordings: 256, bytes: 1 << 27 },
         model: Name::nearest("age"),
         settings: Default::default(),
         gate: Gate::default(),

@@ -89,8 +89,8 @@ fn measure_other(request: &TrainRequest, store: &dyn Store, runtime: &Handle) ->
     let (card, _) = models.load(other)?;
     let key = keys::predictions(&card.run, &request.manifest);
     let bytes = runtime.block_on(store.get(&request.manifest))?;
-    let sealed: SealedManifest = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::damaged(&request.manifest, error))?;
+    let sealed: SealedManifest =
+        serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&request.manifest, error))?;
     if sealed.spec_id != card.spec_id || runtime.block_on(store.exists(&key))? {
         return Ok(());
     }

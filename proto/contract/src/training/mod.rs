@@ -356,6 +356,7 @@ mod tests {
             manifest: "m".into(),
             model: Name::nearest("age"),
             fold: None,
+            against: None,
             settings: TrainSettings::default(),
         };
         let id = request.run_id();

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::Object;
 use futures::{Stream, stream};
 
@@ -39,7 +40,7 @@ impl From<Object> for Listed {
     fn from(object: Object) -> Self {
         let size_bytes = object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         let etag = object.e_tag().unwrap_or_default().trim_matches('"').to_owned();
-        let changed_unix_s = object.last_modified().map_or(0, |time| time.secs());
+        let changed_unix_s = object.last_modified().map_or(0, DateTime::secs);
         Self { key: object.key.unwrap_or_default(), size_bytes, changed_unix_s, etag }
     }
 }

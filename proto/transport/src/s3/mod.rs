@@ -20,6 +20,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -144,7 +145,7 @@ impl Store for S3 {
         let found = request.key(self.key(key)?).send().await;
         let found = found.map_err(|error| self.failed("look at", key, Failure::of(&error)))?;
         let size = found.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        let changed_unix_s = found.last_modified().map_or(0, |time| time.secs());
+        let changed_unix_s = found.last_modified().map_or(0, DateTime::secs);
         Ok(ObjectMeta { key: key.into(), size, changed_unix_s })
     }
 

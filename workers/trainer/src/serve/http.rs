@@ -157,7 +157,9 @@ async fn answer(
     query: BTreeMap<String, String>,
     request: Request,
 ) -> Result<(Option<String>, Answer), Problem> {
-    let _room = room(front, &request).await?;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let _room = room(front, length.unwrap_or(front.body_bytes)).await?;
     let is_form = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -200,10 +202,7 @@ async fn answer(
 }
 
 /// Room for the body in memory, before a byte of it is read.
-async fn room<'a>(front: &'a Front, request: &Request) -> Result<SemaphorePermit<'a>, Problem> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let bytes = length.unwrap_or(front.body_bytes);
+async fn room(front: &Front, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
     if bytes > front.body_bytes {
         return Err(too_large(front));
     }

@@ -52,7 +52,8 @@ impl Metrics {
     /// It is answered.
     pub(super) fn end(&self, status: u16, took: Duration) {
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
-        *self.answers.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
+        *self.answers.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() +=
+            1;
         self.took(Stage::Request, took);
     }
 
@@ -75,7 +76,7 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     pub(super) fn text(&self, model: &str) -> String {
         let mut text = String::new();
-        let mut head = |name: &str, kind: &str, help: &str| {
+        let head = |name: &str, kind: &str, help: &str| {
             format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
         };
         text += &head("voxage_serve_model_info", "gauge", "The model version that answers.");

@@ -45,7 +45,8 @@ pub fn serve(
     let metrics = Arc::new(Metrics::default());
     let shop = Shop::open(Loaded::load(models, &key)?, request, Arc::clone(&metrics))?;
     let listener = runtime.block_on(TcpListener::bind(&request.listen));
-    let listener = listener.map_err(|source| Error::Listen { address: request.listen.clone(), source })?;
+    let listener =
+        listener.map_err(|source| Error::Listen { address: request.listen.clone(), source })?;
     let address = listener.local_addr().map_or_else(|_| request.listen.clone(), |a| a.to_string());
     let front = Arc::new(Front {
         shop: shop.counter(),

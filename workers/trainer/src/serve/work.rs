@@ -16,10 +16,10 @@ use voxage_extract::Extractor;
 use voxage_transport::source::Audio;
 
 use super::metrics::{Metrics, Stage};
+use crate::Result;
 use crate::estimator::{Estimates as _, Estimator};
 use crate::inputs::Example;
 use crate::models::{Card, Models};
-use crate::Result;
 
 /// Recordings that are predicted at a time, at most.
 const MOST_AT_ONCE: usize = 32;
@@ -178,7 +178,7 @@ fn extract(
             let audio = Audio::from(job.audio.clone());
             let done = catch_unwind(AssertUnwindSafe(|| extractor.extract(audio, &job.given)));
             let done = done.unwrap_or_else(|_| {
-                Err(Reject::new("decode", "crashed", "this file makes the decoder fail".into()))
+                Err(Reject::new("decode", "crashed", "this file makes the decoder fail"))
             })?;
             made = Some((spec.clone(), extractor));
             Ok(done)
