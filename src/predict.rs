@@ -165,7 +165,9 @@ fn write(path: &Path, predictions: &[Prediction]) -> Result<()> {
 
 fn text(prediction: &Prediction) -> String {
     let age = prediction.age.map_or_else(|| "–".to_owned(), |age| format!("{age:.1}"));
+    let interval = prediction.interval.map(|[low, high]| format!("{low:.0} to {high:.0}"));
+    let interval = interval.unwrap_or_default();
     let warnings = prediction.warnings.join(", ");
     let warnings = if warnings.is_empty() { warnings } else { format!("  ({warnings})") };
-    format!("{age:>6}  {}{warnings}\n", prediction.path)
+    format!("{age:>6}  {interval:>10}  {}{warnings}\n", prediction.path)
 }

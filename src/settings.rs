@@ -3,6 +3,7 @@
 //! Always holds: every setting has one key, from which its flag and its variable follow;
 //! an unknown key is an error; where each value came from is known.
 
+mod help;
 mod values;
 mod variables;
 
@@ -18,6 +19,7 @@ use voxage_contract::training::{TrainSettings, Upkeep};
 use voxage_contract::{Embedding, FeatureSpec, Name, ShardLimits};
 use voxage_extract::Weights;
 
+use help::HELP;
 use values::{parse, redacted};
 pub use variables::{Variables, of_process};
 
@@ -144,79 +146,6 @@ impl Default for Settings {
 
 /// The settings that a verb listens to, by the start of their keys.
 pub type Keys = &'static [&'static str];
-
-/// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 54] = [
-    ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
-    ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
-    (
-        "audio_root",
-        "Folder, or s3://bucket/prefix, that paths are relative to and may not leave [default: the manifest's folder]",
-    ),
-    ("model", "The model: a name for its newest version, name@number, or the key of a version"),
-    ("slots", "Recordings to extract at a time [default: the number of cores]"),
-    ("shard_recordings", "Recordings of one shard, at most"),
-    ("shard_mib", "Audio of one shard in MiB, at most"),
-    ("queue", "URL of the RabbitMQ broker: amqp://user:password@host:port/vhost, or amqps://"),
-    (
-        "queue_name",
-        "What begins the name of every queue: installations that share a broker differ in it",
-    ),
-    ("queue_ca", "File of certificates (PEM) to trust at the broker beside the system's"),
-    ("audio_roots", "Audio roots that may be read beside the store, separated by commas"),
-    ("grace_s", "Seconds that tasks in hand may take after a stop"),
-    ("log_format", "How a service logs on standard error: human or json"),
-    ("s3.endpoint", "URL of the S3 server [default: AWS_ENDPOINT_URL_S3, or AWS itself]"),
-    ("s3.region", "Region of the bucket [default: AWS_REGION]"),
-    ("s3.path_style", "Whether buckets are named in the path, not the host: auto, yes or no"),
-    ("cache.folder", "Folder in which a training keeps shards of an S3 store [default: none]"),
-    ("cache.mib", "What these shards may take in MiB; the oldest go first"),
-    ("spec.mono", "How channels become one: mean, auto (where the voice is), left or right"),
-    (
-        "spec.mel.reference",
-        "What 0 dB of a spectrogram is: max (of the recording) or one (a power of 1)",
-    ),
-    ("spec.mel.storage", "How a spectrogram is stored: u8, f16 or f32"),
-    ("spec.tabular", "Sets of tabular columns, separated by commas: compat, clean, or none"),
-    ("spec.embedding", "Embedding by a pretrained network: none or resemblyzer"),
-    ("spec.limits.mib", "Largest file that is not rejected, in MiB"),
-    ("spec.limits.duration_s", "Longest recording that is not rejected, in seconds"),
-    ("spec.limits.channels", "Most channels of a file that is not rejected"),
-    ("spec.limits.extract_s", "Longest time to extract a recording in, in seconds"),
-    (
-        "train.architecture",
-        "What learns: gp (a Gaussian process), ridge, or the network seed-cnn-mlp",
-    ),
-    ("train.channels", "Channels of its convolutions, separated by commas; each halves the image"),
-    ("train.image_units", "Units that the flattened image is brought down to"),
-    ("train.table_units", "Units of the layers over the table, separated by commas"),
-    ("train.head_units", "Units of the layer before the age"),
-    ("train.dropout", "Share of units left out at random in training"),
-    ("train.image", "How a spectrogram becomes 128 frames: first, resize or random_crop"),
-    ("train.scaling", "How inputs are scaled: min_max or robust"),
-    ("train.epochs", "Passes over the training split, at most"),
-    ("train.patience", "Epochs without a better validation RMSE before it stops"),
-    ("train.batch_size", "Recordings of one step"),
-    ("train.learning_rate", "Step size of AdamW"),
-    ("train.schedule", "How the step size goes on: constant or cosine"),
-    ("train.ema", "Decay of a running mean of the weights, which is kept then: 0 for none"),
-    ("train.weight_decay", "Weight decay of AdamW"),
-    ("train.seed", "Fixes initial weights, order and crops"),
-    ("train.validation_share", "Share of the speakers that stop the training"),
-    ("train.test_share", "Share of the speakers that measure the model"),
-    ("train.target", "What is learned of an age: age, sqrt_age or log_age"),
-    ("train.points", "Recordings that a Gaussian process knows by themselves, at most"),
-    ("train.coverage", "Share of ages that prediction intervals hold"),
-    ("train.device", "Where it computes: auto (a GPU if there is one), cpu or cuda"),
-    ("train.threads", "Threads of a training step [default: the number of cores]"),
-    ("upkeep.checkpoint_s", "Seconds between two checkpoints of a training"),
-    ("upkeep.checkpoints", "Checkpoints of a training that are kept, the newest"),
-    ("upkeep.loader_threads", "Threads that read samples for a training"),
-    (
-        "upkeep.resident_mib",
-        "Spectrograms of a training split that are kept in memory, at most, in MiB; 0: read anew for each epoch",
-    ),
-];
 
 /// A value and where it came from.
 #[derive(Debug, Clone, PartialEq, Serialize)]

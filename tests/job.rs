@@ -41,21 +41,22 @@ fn a_second_run_does_no_work_and_more_rows_do_only_those() {
 }
 
 #[test]
-fn a_model_learns_and_its_parts_agree() {
+fn a_process_learns_and_its_parts_agree() {
+    a_model_learns_and_its_parts_agree(&[]);
+}
+
+#[test]
+fn a_network_learns_and_its_parts_agree() {
+    let network = ["--architecture", "seed-cnn-mlp", "--epochs", "12", "--channels", "8,16,16"];
+    a_model_learns_and_its_parts_agree(&network);
+}
+
+fn a_model_learns_and_its_parts_agree(settings: &[&str]) {
     let place = Place::new();
     let manifest = place.synth(160);
     let root = place.text("root");
-    let answer = json(&[
-        "run",
-        manifest.to_str().unwrap(),
-        "--root",
-        &root,
-        "--json",
-        "--epochs",
-        "12",
-        "--channels",
-        "8,16,16",
-    ]);
+    let args = ["run", manifest.to_str().unwrap(), "--root", &root, "--json"];
+    let answer = json(&[&args, settings].concat());
     let test = &answer["evaluation"]["test"];
     let number = |value: &Value| value.as_f64().unwrap();
     assert!(number(&test["rmse"]) < number(&test["baseline"]["rmse"]), "{test}");

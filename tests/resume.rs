@@ -15,6 +15,8 @@ use voxage_contract::keys;
 
 /// A network with everything that has a state: dropout, a running mean, random crops.
 const SETTINGS: &[&str] = &[
+    "--architecture",
+    "seed-cnn-mlp",
     "--batch-size",
     "8",
     "--channels",

@@ -60,6 +60,8 @@ fn a_training_outlives_the_broker_s_patience_and_its_trainers() {
         "train",
         "--dataset",
         "d",
+        "--architecture",
+        "seed-cnn-mlp",
         "--channels",
         "4,8",
         "--image-units",

@@ -14,7 +14,8 @@ use voxage_contract::{SealedManifest, keys};
 use voxage_shards::{Columns, Row, Shard};
 
 /// Settings that train in a moment: the tests are about the way, not the model.
-pub const QUICK: &[&str] = &["--epochs", "2", "--channels", "4,8", "--image-units", "8"];
+pub const QUICK: &[&str] =
+    &["--architecture", "seed-cnn-mlp", "--epochs", "2", "--channels", "4,8", "--image-units", "8"];
 
 /// A folder that goes away with the test.
 pub struct Place {
