@@ -75,8 +75,8 @@ pub(super) fn residuals(report: &Report) -> Figure {
     let (low, high) = span(report);
     let errors = report.points.iter().map(Point::error);
     let (least, most) = errors.fold((0.0f64, 0.0f64), |(a, b), error| (a.min(error), b.max(error)));
-    let mut plot =
-        Plot::new(330.0, ("age", low, high), ("predicted less true, years", least, most));
+    let axis = ("predicted less true, years", 1.05 * least, 1.05 * most);
+    let mut plot = Plot::new(330.0, ("age", low, high), axis);
     plot.line("same", &[(low, 0.0), (high, 0.0)]);
     for point in &report.points {
         plot.dot("dot", (point.case.age, point.error()), radius(report), &said(point));

@@ -74,7 +74,7 @@ fn headline(findings: &Findings) -> String {
         let digits = if unit.is_empty() { 2 } else { 1 };
         let _ = writeln!(
             text,
-            "<div class=\"tile\"><b>{value:.digits$}{unit}</b><span>{what}<br>{low:.digits$} to {high:.digits$}</span></div>"
+            "<div class=\"tile\"><b>{value:.digits$}<small>{unit}</small></b><span>{what}<br>{low:.digits$} to {high:.digits$}</span></div>"
         );
     }
     text + "</div>\n<p class=\"soft\">Below each number the range that 95 of 100 samples of speakers give \
