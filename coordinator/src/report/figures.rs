@@ -145,7 +145,7 @@ pub(super) fn parts(report: &Report) -> Vec<Figure> {
         let rows: Vec<_> = cells.cells.iter().map(row).collect();
         let title = format!("By {}", cells.by);
         let says = "Mean absolute error in years.".to_owned();
-        Figure { plot: bars(&rows, "", &title), title, says }
+        Figure { plot: bars(&rows, (1, ""), &title), title, says }
     };
     report.findings.cells.iter().map(figure).collect()
 }
@@ -167,12 +167,12 @@ pub(super) fn intervals(coverage: &Coverage) -> Vec<Figure> {
         Figure {
             title: "Ages within their interval".into(),
             says: format!("By predicted age, beside the {nominal:.0} % that is promised."),
-            plot: bars(&shares, " %", "Share of ages within their interval"),
+            plot: bars(&shares, (1, " %"), "Share of ages within their interval"),
         },
         Figure {
             title: "Mean width of intervals in years".into(),
             says: "By predicted age.".into(),
-            plot: bars(&widths, "", "Width of intervals"),
+            plot: bars(&widths, (1, ""), "Width of intervals"),
         },
     ]
 }
@@ -181,6 +181,6 @@ pub(super) fn intervals(coverage: &Coverage) -> Vec<Figure> {
 pub(super) fn ages(report: &Report) -> Figure {
     let row = |(band, n): &(&str, u64)| ((*band).to_owned(), String::new(), *n as f64, None);
     let rows: Vec<_> = report.data.bands.iter().map(row).collect();
-    let plot = bars(&rows, "", "Recordings by age").replace(".0</text>", "</text>");
+    let plot = bars(&rows, (0, ""), "Recordings by age");
     Figure { title: "Recordings by age".into(), says: "Of the whole data set.".into(), plot }
 }
