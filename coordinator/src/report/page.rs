@@ -40,7 +40,7 @@ pub fn page(report: &Report) -> String {
     body += &leaks(findings);
     body += &data(&report.data);
     let age = figures::ages(report);
-    let _ = write!(body, "<div class=\"grid2\">{}</div>\n", figure(&age));
+    let _ = writeln!(body, "<div class=\"grid2\">{}</div>", figure(&age));
     body += &use_and_limits(report);
     body += &settings(report);
     format!(

@@ -27,7 +27,7 @@ pub use bootstrap::Bounded;
 pub use cases::{Case, cases};
 pub use cells::{Cell, Cells};
 pub use compare::{Comparison, compare};
-pub use coverage::Coverage;
+pub use coverage::{Coverage, Held};
 pub use findings::{Findings, Material, Measures, Rival, findings};
 pub use guesses::{Guess, guesses};
 pub use leaks::{Leak, Leaks};
