@@ -145,7 +145,7 @@ fn a_report_is_one_sound_page() {
     let place = Place::new();
     let manifest = voices(&place, 60);
     let root = place.text("root");
-    let trained = run(&manifest, &root, &["--dataset", "d", "--architecture", "seed-cnn-mlp"]);
+    let trained = run(&manifest, &root, &["--dataset", "d"]);
     let model = place.path("root").join(trained["model"].as_str().unwrap());
     let card = std::fs::read_to_string(model.join("card.md")).unwrap();
     for part in ["prohibited use", "Licence: not stated", "60 and over", "| ridge", "mean age"] {
