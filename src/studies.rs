@@ -76,17 +76,15 @@ pub async fn compared(store: &dyn Store, a: &Study, b: &Study) -> Result<Compari
 
 /// What a study measures, in a line.
 fn about(request: &Request) -> String {
-    let held_out =
-        request.hold_out.as_ref().map_or("speakers".into(), |c| format!("values of {c}"));
+    let folds = match &request.hold_out {
+        None => format!("{} folds of speakers", request.folds),
+        Some(column) => format!("at most {} folds of values of {column}", request.folds),
+    };
     let (first, last) = (request.settings.seed, request.settings.seed + request.seeds - 1);
     let seeds =
         if first == last { format!("seed {first}") } else { format!("seeds {first} to {last}") };
-    format!(
-        "{}, {} folds of {held_out}, {seeds}, on {}",
-        request.settings.architecture.name(),
-        request.folds,
-        request.manifest
-    )
+    let architecture = request.settings.architecture.name();
+    format!("{architecture}, {folds}, {seeds}, on {}", request.manifest)
 }
 
 fn listed(studies: &[Listed]) -> String {

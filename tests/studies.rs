@@ -5,8 +5,10 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::cluster::Cluster;
 use common::{Place, call, json, objects, run, stderr, stdout};
 use serde_json::Value;
+use voxage_transport::StoreExt as _;
 
 /// Voices with a column `source`, and one of them under another name too.
 fn voices(place: &Place, recordings: usize) -> std::path::PathBuf {
@@ -143,7 +145,7 @@ fn a_report_is_one_sound_page() {
     let place = Place::new();
     let manifest = voices(&place, 60);
     let root = place.text("root");
-    let trained = run(&manifest, &root, &["--dataset", "d", "--architecture", "seed-cnn-mlp"]);
+    let trained = run(&manifest, &root, &["--dataset", "d"]);
     let model = place.path("root").join(trained["model"].as_str().unwrap());
     let card = std::fs::read_to_string(model.join("card.md")).unwrap();
     for part in ["prohibited use", "Licence: not stated", "60 and over", "| ridge", "mean age"] {
@@ -190,4 +192,23 @@ fn a_report_is_one_sound_page() {
     let of_study = headings(page.as_ref(), 61);
     assert_eq!(of_study[0], format!("Study {study}"));
     assert!(!of_study.contains(&"Learning curves".into()), "a ridge has none");
+}
+
+#[test]
+fn trainers_carry_out_a_study_that_is_asked_for() {
+    let mut cluster = Cluster::start();
+    let manifest = cluster.place.synth(24);
+    let ridge = ["--architecture", "ridge", "--dataset", "d"];
+    cluster.json(&[&["run", manifest.to_str().unwrap()], &ridge[..]].concat());
+    let _trainer = cluster.service_with(&["trainer"], |_| {});
+    let study = [&["evaluate", "--cv", "2", "--seeds", "2"], &ridge[..]].concat();
+    let asked = cluster.json(&study);
+    assert_eq!(asked["findings"]["recordings"], 24);
+    let asks = cluster.runtime.block_on(async {
+        let store = cluster.s3.store("root").await.unwrap();
+        store.keys("trainings/").await.unwrap()
+    });
+    assert_eq!(asks.len(), 4, "{asks:?}\n{}", cluster.logs());
+    // What they did is what this process needs, too.
+    assert_eq!(cluster.json(&[&study[..], &["--queue", ""]].concat()), asked);
 }

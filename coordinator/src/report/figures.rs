@@ -75,8 +75,8 @@ pub(super) fn residuals(report: &Report) -> Figure {
     let (low, high) = span(report);
     let errors = report.points.iter().map(Point::error);
     let (least, most) = errors.fold((0.0f64, 0.0f64), |(a, b), error| (a.min(error), b.max(error)));
-    let mut plot =
-        Plot::new(330.0, ("age", low, high), ("predicted less true, years", least, most));
+    let axis = ("predicted less true, years", 1.05 * least, 1.05 * most);
+    let mut plot = Plot::new(330.0, ("age", low, high), axis);
     plot.line("same", &[(low, 0.0), (high, 0.0)]);
     for point in &report.points {
         plot.dot("dot", (point.case.age, point.error()), radius(report), &said(point));
@@ -145,7 +145,7 @@ pub(super) fn parts(report: &Report) -> Vec<Figure> {
         let rows: Vec<_> = cells.cells.iter().map(row).collect();
         let title = format!("By {}", cells.by);
         let says = "Mean absolute error in years.".to_owned();
-        Figure { plot: bars(&rows, "", &title), title, says }
+        Figure { plot: bars(&rows, (1, ""), &title), title, says }
     };
     report.findings.cells.iter().map(figure).collect()
 }
@@ -167,12 +167,12 @@ pub(super) fn intervals(coverage: &Coverage) -> Vec<Figure> {
         Figure {
             title: "Ages within their interval".into(),
             says: format!("By predicted age, beside the {nominal:.0} % that is promised."),
-            plot: bars(&shares, " %", "Share of ages within their interval"),
+            plot: bars(&shares, (1, " %"), "Share of ages within their interval"),
         },
         Figure {
             title: "Mean width of intervals in years".into(),
             says: "By predicted age.".into(),
-            plot: bars(&widths, "", "Width of intervals"),
+            plot: bars(&widths, (1, ""), "Width of intervals"),
         },
     ]
 }
@@ -181,6 +181,6 @@ pub(super) fn intervals(coverage: &Coverage) -> Vec<Figure> {
 pub(super) fn ages(report: &Report) -> Figure {
     let row = |(band, n): &(&str, u64)| ((*band).to_owned(), String::new(), *n as f64, None);
     let rows: Vec<_> = report.data.bands.iter().map(row).collect();
-    let plot = bars(&rows, "", "Recordings by age").replace(".0</text>", "</text>");
+    let plot = bars(&rows, (0, ""), "Recordings by age");
     Figure { title: "Recordings by age".into(), says: "Of the whole data set.".into(), plot }
 }

@@ -26,22 +26,14 @@ pub fn page(report: &Report) -> String {
     } else {
         body += &headline(findings);
         body += &rivals(findings);
-        body += &section("Predictions", &[figures::predicted(report), figures::residuals(report)]);
-        body += &section("Learning curves", &figures::curves(report));
-        let key = "<p><span class=\"key own\"></span>model <span class=\"key other\"></span>mean age</p>\n";
-        body += &section("Errors by part", &figures::parts(report)).replacen(
-            "<div",
-            &format!("{key}<div"),
-            1,
-        );
+        let predictions = [figures::predicted(report), figures::residuals(report)];
+        body += &section("Predictions", None, &predictions);
+        body += &section("Learning curves", None, &figures::curves(report));
+        let parts = figures::parts(report);
+        body += &section("Errors by part", Some(["model", "mean age"]), &parts);
         if let Some(coverage) = &findings.intervals {
-            let key = "<p><span class=\"key own\"></span>measured <span class=\"key other\"></span>promised</p>\n";
-            let figures = figures::intervals(coverage);
-            body += &section("Prediction intervals", &figures).replacen(
-                "<div",
-                &format!("{key}<div"),
-                1,
-            );
+            let intervals = figures::intervals(coverage);
+            body += &section("Prediction intervals", Some(["measured", "promised"]), &intervals);
         }
         body += &sounds(report);
     }
@@ -74,7 +66,7 @@ fn headline(findings: &Findings) -> String {
         let digits = if unit.is_empty() { 2 } else { 1 };
         let _ = writeln!(
             text,
-            "<div class=\"tile\"><b>{value:.digits$}{unit}</b><span>{what}<br>{low:.digits$} to {high:.digits$}</span></div>"
+            "<div class=\"tile\"><b>{value:.digits$}<small>{unit}</small></b><span>{what}<br>{low:.digits$} to {high:.digits$}</span></div>"
         );
     }
     text + "</div>\n<p class=\"soft\">Below each number the range that 95 of 100 samples of speakers give \
@@ -112,12 +104,18 @@ fn rivals(findings: &Findings) -> String {
     text + "</table></div>\n"
 }
 
-fn section(title: &str, figures: &[Figure]) -> String {
+/// Figures under a title, with a key to the colours of their bars.
+fn section(title: &str, key: Option<[&str; 2]>, figures: &[Figure]) -> String {
     if figures.is_empty() {
         return String::new();
     }
+    let key = key.map_or(String::new(), |[own, other]| {
+        format!(
+            "<p><span class=\"key own\"></span>{own} <span class=\"key other\"></span>{other}</p>\n"
+        )
+    });
     let figures: String = figures.iter().map(figure).collect();
-    format!("<h2>{title}</h2>\n<div class=\"grid2\">\n{figures}</div>\n")
+    format!("<h2>{title}</h2>\n{key}<div class=\"grid2\">\n{figures}</div>\n")
 }
 
 fn figure(Figure { title, says, plot }: &Figure) -> String {

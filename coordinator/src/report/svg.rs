@@ -95,8 +95,13 @@ impl Plot {
     }
 }
 
-/// Bars in pairs, one line each: a name with what stands behind it, and two lengths.
-pub(crate) fn bars(rows: &[(String, String, f64, Option<f64>)], unit: &str, says: &str) -> String {
+/// Bars in pairs: a name with what stands behind it, and two lengths, written with so many
+/// digits behind the point.
+pub(crate) fn bars(
+    rows: &[(String, String, f64, Option<f64>)],
+    (digits, unit): (usize, &str),
+    says: &str,
+) -> String {
     let most = rows.iter().flat_map(|row| [row.2, row.3.unwrap_or(0.0)]).fold(0.0, f64::max);
     let room = WIDTH - 70.0;
     let mut body = String::new();
@@ -114,7 +119,7 @@ pub(crate) fn bars(rows: &[(String, String, f64, Option<f64>)], unit: &str, says
             let width = if most > 0.0 { value / most * room } else { 0.0 };
             let _ = write!(
                 body,
-                r#"<rect class="{class}" x="0" y="{top}" width="{width:.1}" height="10" rx="2"/><text x="{:.1}" y="{}">{value:.1}{unit}</text>"#,
+                r#"<rect class="{class}" x="0" y="{top}" width="{width:.1}" height="10" rx="2"/><text x="{:.1}" y="{}">{value:.digits$}{unit}</text>"#,
                 width + 5.0,
                 top + 9.0
             );

@@ -28,7 +28,7 @@ pub(crate) use bootstrap::bounded;
 pub use cases::{Case, cases};
 pub use cells::{Cell, Cells};
 pub use compare::{Comparison, compare};
-pub use coverage::Coverage;
+pub use coverage::{Coverage, Held};
 pub use findings::{Findings, Material, Measures, Rival, findings};
 pub use guesses::{Guess, guesses};
 pub use leaks::{Leak, Leaks};

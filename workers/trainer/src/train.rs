@@ -257,6 +257,8 @@ pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Eva
     let models = Models { store: &*store, runtime };
     let model = models.find(&request.model)?;
     let (card, estimator) = models.load(&model)?;
+    // Other threads add up in another order.
+    tch::set_num_threads(card.settings.threads as i32);
     let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
     let place = (&*request.root, &request.access);
     let dataset = open(&store, runtime, place, &manifest, &card.settings, None)?;

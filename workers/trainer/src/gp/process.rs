@@ -94,6 +94,8 @@ impl Process {
             }
             Some(others) => process.project(&kernel, others)?,
         }
+        // As a file would give it: another order in memory gives other sums.
+        process.known = process.known.contiguous();
         Ok(process)
     }
 
