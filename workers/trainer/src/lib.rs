@@ -16,6 +16,7 @@ pub mod malloc;
 pub mod metrics;
 pub mod model;
 pub mod models;
+pub mod nets;
 pub mod network;
 pub mod optimizer;
 pub mod predict;
