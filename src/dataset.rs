@@ -111,7 +111,7 @@ fn show(
     output: Output,
 ) -> Result<()> {
     let train = &settings.train;
-    let rule = SplitRule { validation: train.validation_share, test: train.test_share };
+    let rule = SplitRule { validation: train.validation_share, test: train.test_share, fold: None };
     let dataset = Dataset::open(store, runtime, &manifest, rule, None)?;
     let order = Order::Shuffled { seed: train.seed, epoch };
     let quality = dataset.quality(split, order);

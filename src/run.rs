@@ -93,15 +93,16 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         Ok::<_, anyhow::Error>((extracted, key, sealed))
     };
     let (extracted, key, sealed) = features.await?;
-    let request = Request::Train(TrainRequest {
+    let request = Request::Train(Box::new(TrainRequest {
         root: settings.root.clone(),
         access: settings.access(),
         upkeep: settings.upkeep.clone(),
         patient: true,
+        fold: None,
         manifest: key.clone(),
         model,
         settings: settings.train.clone(),
-    });
+    }));
     let trained = train::trained(&request, &call.stop).await?;
     let SealedManifest { submitted, rows, rejects, .. } = sealed;
     let answer = Answer {

@@ -146,7 +146,7 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 51] = [
+const HELP: [(&str, &str); 54] = [
     ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     (
@@ -183,7 +183,10 @@ const HELP: [(&str, &str); 51] = [
     ("spec.limits.duration_s", "Longest recording that is not rejected, in seconds"),
     ("spec.limits.channels", "Most channels of a file that is not rejected"),
     ("spec.limits.extract_s", "Longest time to extract a recording in, in seconds"),
-    ("train.architecture", "The network: seed-cnn-mlp"),
+    (
+        "train.architecture",
+        "What learns: gp (a Gaussian process), ridge, or the network seed-cnn-mlp",
+    ),
     ("train.channels", "Channels of its convolutions, separated by commas; each halves the image"),
     ("train.image_units", "Units that the flattened image is brought down to"),
     ("train.table_units", "Units of the layers over the table, separated by commas"),
@@ -201,6 +204,9 @@ const HELP: [(&str, &str); 51] = [
     ("train.seed", "Fixes initial weights, order and crops"),
     ("train.validation_share", "Share of the speakers that stop the training"),
     ("train.test_share", "Share of the speakers that measure the model"),
+    ("train.target", "What is learned of an age: age, sqrt_age or log_age"),
+    ("train.points", "Recordings that a Gaussian process knows by themselves, at most"),
+    ("train.coverage", "Share of ages that prediction intervals hold"),
     ("train.device", "Where it computes: auto (a GPU if there is one), cpu or cuda"),
     ("train.threads", "Threads of a training step [default: the number of cores]"),
     ("upkeep.checkpoint_s", "Seconds between two checkpoints of a training"),

@@ -59,12 +59,13 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         access: settings.access(),
         upkeep: settings.upkeep.clone(),
         patient: true,
+        fold: None,
         manifest: newest(&*store, settings).await?,
         model: settings.model.parse()?,
         settings: settings.train.clone(),
     };
     let trained = if settings.queue.is_empty() {
-        trained(&Request::Train(request), &call.stop).await?
+        trained(&Request::Train(Box::new(request)), &call.stop).await?
     } else {
         let training = asked(&*store, settings, &request).await?;
         if !call.matches.get_flag("wait") {

@@ -145,13 +145,13 @@ impl Service {
         request: TrainRequest,
         stop: &CancellationToken,
     ) -> Result<()> {
-        let request = Request::Train(TrainRequest {
+        let request = Request::Train(Box::new(TrainRequest {
             root: self.settings.root.clone(),
             access: self.settings.access(),
             upkeep: self.settings.upkeep.clone(),
             patient: false,
             ..request
-        });
+        }));
         let trainer = Trainer::start(&request).await?;
         let mut said: Option<Instant> = None;
         let end = trainer.finish(std::iter::empty(), stop, |event| {

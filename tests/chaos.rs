@@ -6,12 +6,14 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::cluster::{Cluster, Service};
 use common::proxy::Fault;
+use serde_json::Value;
 use voxage_contract::FeatureSpec;
 use voxage_coordinator::dispatch::Missing;
 
@@ -19,24 +21,48 @@ fn scale() -> usize {
     std::env::var("VOXAGE_TEST_CHAOS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// Recordings enough that faults fall among them.
+/// Recordings of a batch, at the least scale.
+const BATCH: usize = 300;
+
 fn submit(cluster: &Cluster, more: &[&str]) {
-    let manifest = cluster.place.synth_of(300 * scale(), "10");
+    let manifest = cluster.place.synth_of(BATCH * scale(), "10");
+    hand_in(cluster, &manifest, more);
+}
+
+fn hand_in(cluster: &Cluster, manifest: &Path, more: &[&str]) {
+    let submitted = || {
+        let status = cluster.command(&["status", "d", "--queue", "", "--json"]).output().unwrap();
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        status["datasets"][0]["submitted"].as_u64().unwrap_or(0)
+    };
+    let before = submitted();
     let base = ["submit", manifest.to_str().unwrap(), "--dataset", "d", "--shard-recordings", "5"];
-    let spec = ["--tabular", "compat,clean"];
-    cluster.json(&[&base[..], &spec, more].concat());
+    cluster.json(&[&base[..], &["--tabular", "compat,clean"], more].concat());
     let start = Instant::now();
     // Faults are to fall among the work, not before it.
-    while cluster.json(&["status", "d", "--queue", ""])["datasets"][0]["submitted"] == 0 {
+    while submitted() == before {
         assert!(start.elapsed() < Duration::from_secs(60), "{}", cluster.logs());
     }
 }
 
-/// Makes sure that a fault falls among work.
-fn assert_at_work(cluster: &Cluster) {
-    let status = cluster.json(&["status", "d", "--queue", ""]);
-    let left = status["datasets"][0]["left"].as_u64();
-    assert!(left > Some(0), "the batch ended before the fault: {status}");
+/// Makes sure that a fault falls among work: if there is little left, more is submitted.
+fn at_work(cluster: &Cluster, more: &[&str]) {
+    static BATCHES: AtomicUsize = AtomicUsize::new(0);
+    let left = || {
+        let status = cluster.json(&["status", "d", "--queue", ""]);
+        status["datasets"][0]["left"].as_u64().unwrap()
+    };
+    if left() < BATCH as u64 / 2 {
+        let voices = cluster.place.path("voices");
+        let table = std::fs::read_to_string(voices.join("recordings.csv")).unwrap();
+        let (header, rows) = table.split_once('\n').unwrap();
+        let batch = BATCHES.fetch_add(1, Ordering::SeqCst);
+        let rows: String = rows.lines().map(|row| format!("again{batch}-{row}\n")).collect();
+        let manifest = voices.join(format!("again{batch}.csv"));
+        std::fs::write(&manifest, format!("{header}\n{rows}")).unwrap();
+        hand_in(cluster, &manifest, more);
+    }
+    assert!(left() > 0, "all was done at once");
 }
 
 /// A moment that looks random and is the same in each run.
@@ -57,7 +83,7 @@ fn workers_are_killed_all_along() {
     while start.elapsed() < Duration::from_secs(15 * scale() as u64) {
         std::thread::sleep(Duration::from_millis(500 + chance(&mut random) % 2500));
         if kills == 5 {
-            assert_at_work(&cluster);
+            at_work(&cluster, &[]);
         }
         for worker in &mut workers {
             worker.kill();
@@ -79,7 +105,7 @@ fn coordinators_are_killed_all_along() {
     for round in 0..6 * scale() {
         std::thread::sleep(Duration::from_millis(200 + chance(&mut random) % 1800));
         if round == 2 {
-            assert_at_work(&cluster);
+            at_work(&cluster, &[]);
         }
         coordinators[round % 2].kill();
         coordinators[round % 2] = cluster.coordinator();
@@ -93,12 +119,12 @@ fn the_broker_is_stopped_and_erased() {
     let _services = (cluster.coordinator(), [cluster.worker(), cluster.worker()]);
     submit(&cluster, &[]);
     std::thread::sleep(Duration::from_secs(3));
-    assert_at_work(&cluster);
+    at_work(&cluster, &[]);
     cluster.broker.stop();
     std::thread::sleep(Duration::from_secs(2));
     cluster.broker.start_again();
     std::thread::sleep(Duration::from_secs(1));
-    assert_at_work(&cluster);
+    at_work(&cluster, &[]);
     cluster.broker.kill();
     cluster.broker.erase();
     cluster.broker.start_again();
@@ -119,7 +145,7 @@ fn the_store_is_away_slow_and_forgetful() {
         (Fault::Cut, away),
     ] {
         if fault == Fault::Busy || fault == Fault::LosingAnswers {
-            assert_at_work(&cluster);
+            at_work(&cluster, &["--upload"]);
         }
         cluster.s3_proxy.set(fault);
         std::thread::sleep(length);
@@ -140,28 +166,15 @@ fn a_worker_is_cut_off_from_the_broker() {
     let other = cluster.worker();
     submit(&cluster, &[]);
     std::thread::sleep(Duration::from_secs(3));
-    assert_at_work(&cluster);
+    at_work(&cluster, &[]);
     cluster.broker_proxy.set(Fault::Cut);
     std::thread::sleep(Duration::from_secs(8));
     cluster.broker_proxy.set(Fault::None);
     // Alone now, it must have found its way back.
     drop(other);
-    submit_more(&cluster);
+    at_work(&cluster, &[]);
     cluster.sealed("d", |_| {});
     assert!(cut_off.lives(), "{}", cut_off.log());
-}
-
-/// Another batch, so that there is work left for sure.
-fn submit_more(cluster: &Cluster) {
-    let voices = cluster.place.path("voices");
-    let table = std::fs::read_to_string(voices.join("recordings.csv")).unwrap();
-    let mut lines = table.lines();
-    let header = lines.next().unwrap().to_owned();
-    let again: Vec<_> = lines.take(40).map(|line| format!("again-{line}")).collect();
-    let more = voices.join("more.csv");
-    std::fs::write(&more, format!("{header}\n{}\n", again.join("\n"))).unwrap();
-    let base = ["submit", more.to_str().unwrap(), "--dataset", "d", "--shard-recordings", "5"];
-    cluster.json(&[&base[..], &["--tabular", "compat,clean"]].concat());
 }
 
 #[test]

@@ -76,6 +76,17 @@ pub enum Embedding {
     Resemblyzer,
 }
 
+impl Embedding {
+    /// Numbers of it.
+    #[must_use]
+    pub fn units(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Resemblyzer => 256,
+        }
+    }
+}
+
 /// What 0 dB of a log-mel spectrogram is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

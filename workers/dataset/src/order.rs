@@ -5,7 +5,7 @@
 //! at most [`BLOCK_ROWS`] rows, from shards of at most [`BLOCK_BYTES`] together, or is one
 //! shard. It knows how many rows of the split each shard has, not which.
 
-use crate::rng::Rng;
+use voxage_contract::Rng;
 
 /// Rows that are shuffled among each other, at most.
 pub const BLOCK_ROWS: u64 = 4096;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use voxage_contract::Split;
 use voxage_contract::digest::Digest;
+use voxage_contract::training::Fold;
 
 use crate::{Error, Result};
 
@@ -18,6 +19,9 @@ pub struct SplitRule {
     pub validation: f64,
     /// Share of the test split, 0 to 1.
     pub test: f64,
+    /// If there is a fold, it is the test split, whatever was submitted, and the validation
+    /// split is a share of the others.
+    pub fold: Option<Fold>,
 }
 
 /// Where a group stands, whatever else turns out to be submitted for others.
@@ -53,7 +57,7 @@ impl Splits {
 
     /// Learns the split that a recording of a group was submitted for, if any.
     pub(crate) fn learn(&mut self, id: &str, group: &str, split: Split) -> Result<()> {
-        if split == Split::Unspecified {
+        if split == Split::Unspecified || self.rule.fold.is_some() {
             return Ok(());
         }
         self.has_validation |= split == Split::Validation;
@@ -79,6 +83,13 @@ impl Splits {
     /// Where a group stands.
     pub(crate) fn standing(&self, group: &str) -> Standing {
         let place = place(group);
+        if let Some(fold) = self.rule.fold {
+            return match fold.has(group) {
+                true => Standing::Test,
+                false if place < self.rule.validation => Standing::Validation,
+                false => Standing::Train,
+            };
+        }
         match self.submitted.get(group) {
             Some((Split::Train, _)) if place < self.rule.validation => Standing::Lent,
             Some((Split::Validation, _)) => Standing::Validation,
@@ -119,7 +130,7 @@ fn place(group: &str) -> f64 {
 mod tests {
     use super::*;
 
-    const RULE: SplitRule = SplitRule { validation: 0.15, test: 0.15 };
+    const RULE: SplitRule = SplitRule { validation: 0.15, test: 0.15, fold: None };
 
     #[test]
     fn the_shares_are_those_of_the_rule() {
@@ -153,5 +164,26 @@ mod tests {
         splits.learn("1", "s", Split::Train).unwrap();
         let error = splits.learn("2", "s", Split::Test).unwrap_err().to_string();
         assert!(error.contains("'s'") && error.contains("'1' and '2'"), "{error}");
+    }
+
+    #[test]
+    fn folds_part_the_speakers_whatever_was_submitted() {
+        let speakers: Vec<String> = (0..1000).map(|i| format!("s{i}")).collect();
+        let mut tested = vec![0; speakers.len()];
+        for index in 0..5 {
+            let fold = Some(Fold { index, of: 5 });
+            let mut splits = Splits::new(SplitRule { fold, ..RULE });
+            splits.learn("1", "s0", Split::Train).unwrap();
+            let (mut tests, mut validations) = (0, 0);
+            for (speaker, tested) in speakers.iter().zip(&mut tested) {
+                match splits.of(speaker) {
+                    Split::Test => (*tested, tests) = (*tested + 1, tests + 1),
+                    Split::Validation => validations += 1,
+                    _ => {}
+                }
+            }
+            assert!((150..250).contains(&tests) && (80..160).contains(&validations));
+        }
+        assert!(tested.iter().all(|&n| n == 1));
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tch::Tensor;
-use voxage_contract::training::{Image, TrainSettings, Upkeep};
+use voxage_contract::training::{Image, Target, TrainSettings, Upkeep};
 use voxage_contract::{MelStorage, N_MELS, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples};
 
@@ -22,7 +22,7 @@ const ROWS: usize = 256;
 pub struct Fed {
     /// What the network takes.
     pub inputs: Tensors,
-    /// Logarithms of the ages, `[n]`.
+    /// What is learned of the ages, `[n]`.
     pub targets: Tensor,
 }
 
@@ -126,6 +126,7 @@ impl Feed {
     fn gather(&self) -> Result<Resident> {
         let device = self.inputs.device;
         let (inputs, resize) = (Arc::clone(&self.inputs), self.settings.image == Image::Resize);
+        let target = self.settings.target;
         let read = move |_, samples: &mut Samples<'_>| {
             let (mut batch, mut cells) = (None, HostCells::default());
             if resize {
@@ -141,7 +142,7 @@ impl Feed {
                         tables.extend(inputs.scaler.table(&example));
                     }
                 }
-                targets.push(target(&sample));
+                targets.push(learned(&sample, target));
                 frames.push(example.mel.n_frames);
             }
             (batch, cells, tables, targets, frames)
@@ -195,7 +196,7 @@ impl Feed {
     ) -> impl Iterator<Item = Result<Fed>> + use<> {
         let (inputs, seed, how) =
             (Arc::clone(&self.inputs), self.settings.seed, self.settings.image);
-        let device = inputs.device;
+        let (device, target) = (inputs.device, self.settings.target);
         let stored = device.is_cuda() && how != Image::Resize && self.stores_bytes();
         let assembled = Arc::clone(&inputs);
         let assemble = move |first: u64, samples: &mut Samples<'_>| {
@@ -212,7 +213,7 @@ impl Feed {
                 } else {
                     inputs.push(&mut batch, &example, Some(&mut draw));
                 }
-                targets.push(target(&sample));
+                targets.push(learned(&sample, target));
             }
             let host = if stored { Host::Stored { cells, tables } } else { Host::Scaled(batch) };
             (host, targets)
@@ -280,6 +281,7 @@ fn crop(seed: u64, epoch: u64, position: u64) -> Rng {
     Rng::new(&[seed, epoch, 0xC40B, position])
 }
 
-fn target(sample: &Sample) -> f32 {
-    sample.age_years().unwrap_or_default().ln() as f32
+/// What is learned of a sample.
+fn learned(sample: &Sample, target: Target) -> f32 {
+    target.of_age(sample.age_years().unwrap_or_default()) as f32
 }

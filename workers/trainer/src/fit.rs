@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use voxage_contract::scores::scores;
 use voxage_contract::training::{Event, Metric, TrainSettings, Upkeep};
 use voxage_contract::{MelStorage, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
@@ -13,10 +14,9 @@ use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
 use crate::evaluate::{Predicted, predicted};
 use crate::feed::Feed;
 use crate::inputs::Example;
-use crate::metrics::scores;
 use crate::run::Run;
 use crate::scaler::{Fitting, Scaler};
-use crate::session::{Position, Session, Training};
+use crate::session::{Means, Position, Session, Training};
 use crate::{Error, Result};
 
 /// Lines of metrics of one epoch, about.
@@ -48,7 +48,6 @@ pub fn start(
     settings: &TrainSettings,
     loader_threads: usize,
 ) -> Result<Session> {
-    settings.check().map_err(Error::Setting)?;
     let (scaler, training) = look(dataset, settings, loader_threads)?;
     Session::new(settings, scaler, training)
 }
@@ -59,7 +58,6 @@ pub fn start(
 /// If reading or writing fails, or no epoch gives a number.
 pub fn fit(session: &mut Session, bench: &mut Bench<'_>) -> Result<bool> {
     let settings = session.network.settings.clone();
-    tch::set_num_threads(settings.threads as i32);
     let stopping = stopping_split(bench);
     let feed = Feed::new(bench.dataset, &session.network.inputs, &settings, bench.upkeep)?;
     while (session.position.epochs.len() as u64) < settings.epochs {
@@ -171,19 +169,17 @@ fn look(
     let samples =
         dataset.batches(pass, ROWS, loader_threads, |_, samples| samples.collect::<Vec<Sample>>());
     let mut fitting = Fitting::new(settings.seed);
-    let (mut rows, mut sum, mut sum_log) = (0u64, 0.0, 0.0);
+    let mut means = Means::default();
     for samples in samples {
         for sample in samples? {
-            let age = sample.age_years().unwrap_or_default();
             fitting.add(&Example::from(&sample));
-            (rows, sum, sum_log) = (rows + 1, sum + age, sum_log + age.ln());
+            means.add(sample.age_years().unwrap_or_default());
         }
     }
     let scaler = fitting
         .finish(&manifest.spec, settings.scaling)
         .ok_or_else(|| Error::NothingToLearn(manifest.dataset.to_string()))?;
-    let n = rows as f64;
-    Ok((scaler, Training { rows, mean_age: sum / n, mean_log_age: sum_log / n }))
+    Ok((scaler, means.finish()))
 }
 
 /// The split that stops the training.

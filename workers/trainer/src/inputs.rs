@@ -15,6 +15,8 @@ pub struct Example<'a> {
     pub gender: Gender,
     /// One value for each of the spec's columns.
     pub tabular: Vec<Option<f64>>,
+    /// The embedding, if there is one.
+    pub embedding: Option<&'a [f32]>,
     /// The spectrogram.
     pub mel: MelView<'a>,
 }
@@ -22,7 +24,8 @@ pub struct Example<'a> {
 impl<'a> From<&'a Sample> for Example<'a> {
     fn from(sample: &'a Sample) -> Self {
         let tabular = sample.tabular().collect();
-        Self { gender: sample.gender(), tabular, mel: sample.mel() }
+        let embedding = sample.embedding();
+        Self { gender: sample.gender(), tabular, embedding, mel: sample.mel() }
     }
 }
 
@@ -31,7 +34,9 @@ impl<'a> Example<'a> {
     #[must_use]
     pub fn of(recording: &Recording, features: &'a Features) -> Self {
         let tabular = features.tabular.clone();
-        Self { gender: recording.gender(), tabular, mel: features.mel.view() }
+        let embedding = features.embedding.as_deref();
+        let mel = features.mel.view();
+        Self { gender: recording.gender(), tabular, embedding, mel }
     }
 }
 

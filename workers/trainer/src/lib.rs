@@ -5,15 +5,17 @@
 //! and from audio, and does not know how either came about.
 
 pub mod cells;
+pub mod conformal;
 pub mod device;
 pub mod error;
+pub mod estimator;
 pub mod evaluate;
 pub mod feed;
 pub mod fit;
+pub mod gp;
 pub mod image;
 pub mod inputs;
 pub mod malloc;
-pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod nets;

@@ -2,12 +2,12 @@
 
 use tch::nn::{self, Module as _};
 use tch::{Kind, Tensor};
-use voxage_contract::training::{Architecture, TrainSettings};
+use voxage_contract::training::TrainSettings;
 
 use crate::image::SIDE;
 
 /// A 128 × 128 log-mel image through convolutions and max-pooling, flattened; the table
-/// through an MLP; both joined into the logarithm of the age.
+/// through an MLP; both joined into what is learned of the age.
 #[derive(Debug)]
 pub struct Model {
     convolutions: Vec<nn::Conv2D>,
@@ -23,7 +23,6 @@ impl Model {
     /// columns. The settings must have passed their check.
     #[must_use]
     pub fn new(path: &nn::Path<'_>, settings: &TrainSettings, inputs: i64) -> Self {
-        let Architecture::SeedCnnMlp = settings.architecture;
         let side = SIDE as i64 >> settings.channels.len();
         let mut from = 1;
         let mut convolutions = Vec::new();
@@ -47,16 +46,16 @@ impl Model {
     }
 
     /// Starts the prediction at a mean, so that the first steps need not find it.
-    pub fn start_at(&mut self, log_age: f64) {
+    pub fn start_at(&mut self, learned: f64) {
         if let Some(bias) = &mut self.age.bs {
             tch::no_grad(|| {
-                let _ = bias.fill_(log_age);
+                let _ = bias.fill_(learned);
             });
         }
     }
 
-    /// Images `[n, 1, 128, 128]` and tables `[n, inputs]`, both scaled, to the logarithm
-    /// of the age in years, `[n]`.
+    /// Images `[n, 1, 128, 128]` and tables `[n, inputs]`, both scaled, to what is learned of
+    /// the ages, `[n]`.
     pub fn forward(&self, images: &Tensor, tables: &Tensor, training: bool) -> Tensor {
         let pooled = self.convolutions.iter().fold(images.shallow_clone(), |x, convolution| {
             convolution.forward(&x).relu().max_pool2d_default(2)

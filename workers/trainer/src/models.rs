@@ -4,14 +4,14 @@
 //! with a card is whole.
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
 use tokio::runtime::Handle;
 use voxage_contract::spec::EXTRACTOR_VERSION;
 use voxage_contract::training::{Evaluation, TrainSettings};
 use voxage_contract::{FeatureSpec, Name, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
-use crate::network::Network;
+use crate::conformal::Conformal;
+use crate::estimator::Estimator;
 use crate::scaler::Scaler;
 use crate::session::{Epoch, Training};
 use crate::{Error, Result};
@@ -43,8 +43,12 @@ pub struct Card {
     pub settings: TrainSettings,
     /// What it was fitted to.
     pub training: Training,
-    /// From raw inputs to the network's.
-    pub scaler: Scaler,
+    /// From raw inputs to a network's; none if it is no network.
+    #[serde(default)]
+    pub scaler: Option<Scaler>,
+    /// How wide prediction intervals are; none if there was nothing to calibrate on.
+    #[serde(default)]
+    pub conformal: Option<Conformal>,
     /// Each pass over the training split.
     pub epochs: Vec<Epoch>,
     /// The epoch whose weights were kept, from 1.
@@ -75,8 +79,8 @@ impl Models<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn save(self, model: &Name, card: &Card, network: &Network) -> Result<String> {
-        let weights = network.to_bytes()?;
+    pub fn save(self, model: &Name, card: &Card, estimator: &Estimator) -> Result<String> {
+        let weights = estimator.to_bytes()?;
         let card = serde_json::to_vec_pretty(card).map_err(|e| Error::damaged(CARD, e))?;
         let prefix = keys::versions(model);
         let last = self.runtime.block_on(self.store.keys(&prefix))?;
@@ -130,7 +134,7 @@ impl Models<'_> {
     ///
     /// # Errors
     /// If it is damaged, or takes features that this build does not make.
-    pub fn load(self, version: &str) -> Result<(Card, Network)> {
+    pub fn load(self, version: &str) -> Result<(Card, Estimator)> {
         let key = format!("{version}{CARD}");
         let bytes = self.runtime.block_on(self.store.get(&key))?;
         let card: Card = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&key, e))?;
@@ -149,9 +153,7 @@ impl Models<'_> {
         }
         let key = format!("{version}{WEIGHTS}");
         let bytes = self.runtime.block_on(self.store.get(&key))?;
-        // One recording, or some, are not worth a device's start.
-        let scaler = card.scaler.clone();
-        let network = Network::load(&card.settings, scaler, Device::Cpu, &key, &bytes)?;
-        Ok((card, network))
+        let estimator = Estimator::load(&card, &key, &bytes)?;
+        Ok((card, estimator))
     }
 }

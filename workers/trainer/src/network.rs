@@ -65,7 +65,7 @@ impl Network {
         pack(weights.iter().map(|(name, weight)| (name.clone(), weight)), None)
     }
 
-    /// The logarithms of the ages, `[n]`; on CUDA in mixed precision.
+    /// What is learned of the ages, `[n]`; on CUDA in mixed precision.
     pub fn forward(&self, inputs: &Tensors, training: bool) -> Tensor {
         let forward = || self.model.forward(&inputs.images, &inputs.tables, training);
         if self.inputs.device.is_cuda() { tch::autocast(true, forward) } else { forward() }
@@ -80,9 +80,10 @@ impl Network {
             return Ok(Vec::new());
         }
         let inputs = batch.tensors(self.inputs.device);
-        let logs = tch::no_grad(|| self.forward(&inputs, false)).to_device(Device::Cpu);
-        let logs: Vec<f32> = (&logs).try_into()?;
-        Ok(logs.into_iter().map(|log| f64::from(log).exp()).collect())
+        let learned = tch::no_grad(|| self.forward(&inputs, false)).to_device(Device::Cpu);
+        let learned: Vec<f32> = (&learned).try_into()?;
+        let age = |x: f32| self.settings.target.to_age(f64::from(x), 0.0).0;
+        Ok(learned.into_iter().map(age).collect())
     }
 }
 

@@ -13,9 +13,10 @@ use voxage_contract::{Features, Recording, Reject};
 use voxage_extract::Extractor;
 use voxage_transport::source::Sources;
 
+use crate::conformal::Conformal;
+use crate::estimator::{Estimates as _, Estimator};
 use crate::inputs::Example;
 use crate::models::Models;
-use crate::network::Network;
 use crate::{Result, store};
 
 /// Recordings that are extracted, then predicted, at a time.
@@ -42,7 +43,7 @@ pub fn predict(
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
     let models = Models { store: &*store, runtime };
     let model = models.find(&request.model)?;
-    let (card, network) = models.load(&model)?;
+    let (card, estimator) = models.load(&model)?;
     let extractors = (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec));
     let mut extractors = extractors.collect::<Result<Vec<_>, _>>()?;
     let audio = Audio {
@@ -57,7 +58,7 @@ pub fn predict(
             return Ok(model);
         }
         let extracted = extract(&chunk, &audio, &mut extractors);
-        for prediction in predictions(&chunk, extracted, &network)? {
+        for prediction in predictions(&chunk, extracted, &estimator, card.conformal.as_ref())? {
             say(Event::Prediction(prediction));
         }
     }
@@ -108,15 +109,17 @@ fn one(
 fn predictions(
     chunk: &[Recording],
     extracted: Vec<Result<Features, Reject>>,
-    network: &Network,
+    estimator: &Estimator,
+    conformal: Option<&Conformal>,
 ) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::with_capacity(chunk.len());
-    let mut batch = network.inputs.batch(chunk.len());
+    let mut taken = estimator.taker().start(chunk.len());
     for (recording, features) in chunk.iter().zip(extracted) {
         let mut prediction = Prediction {
             id: recording.id.clone(),
             path: recording.path.clone(),
             age: None,
+            interval: None,
             warnings: recording.warnings.clone(),
         };
         match features {
@@ -124,17 +127,17 @@ fn predictions(
             Ok(features) => {
                 let example = Example::of(recording, &features);
                 prediction.warnings.extend(features.warnings.iter().map(|w| w.code().to_owned()));
-                let imputed = network.inputs.scaler.imputed(&example);
+                let imputed = taken.push(&example).into_iter();
                 prediction.warnings.extend(imputed.map(|name| format!("imputed: {name}")));
-                network.inputs.push(&mut batch, &example, None);
                 prediction.age = Some(f64::NAN);
             }
         }
         predictions.push(prediction);
     }
-    let mut ages = network.ages(&batch)?.into_iter();
-    for prediction in predictions.iter_mut().filter(|prediction| prediction.age.is_some()) {
-        prediction.age = ages.next();
+    let predicted = predictions.iter_mut().filter(|prediction| prediction.age.is_some());
+    for (prediction, estimate) in predicted.zip(estimator.estimates(&taken)?) {
+        prediction.age = Some(estimate.age);
+        prediction.interval = conformal.map(|conformal| conformal.interval(estimate));
     }
     Ok(predictions)
 }

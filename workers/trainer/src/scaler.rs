@@ -187,7 +187,7 @@ mod tests {
     fn example(mean_pitch: Option<f64>, gender: Gender, mel: &Mel) -> Example<'_> {
         let mut tabular = vec![None; FeatureSpec::default().columns().count()];
         tabular[0] = mean_pitch;
-        Example { gender, tabular, mel: mel.view() }
+        Example { gender, tabular, embedding: None, mel: mel.view() }
     }
 
     fn mel(db: f32) -> Mel {

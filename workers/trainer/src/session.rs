@@ -49,8 +49,28 @@ pub struct Training {
     pub rows: u64,
     /// Their mean age in years: the baseline.
     pub mean_age: f64,
-    /// Mean of the logarithm of their ages.
-    pub mean_log_age: f64,
+}
+
+/// Gathers a [`Training`], age by age.
+#[derive(Debug, Default)]
+pub struct Means {
+    rows: u64,
+    sum: f64,
+}
+
+impl Means {
+    /// Takes in the age of one training row, in years.
+    pub fn add(&mut self, age: f64) {
+        self.rows += 1;
+        self.sum += age;
+    }
+
+    /// What there was.
+    #[must_use]
+    pub fn finish(&self) -> Training {
+        let n = self.rows as f64;
+        Training { rows: self.rows, mean_age: self.sum / n }
+    }
 }
 
 /// How far a training is.
@@ -73,8 +93,7 @@ pub struct Position {
 pub struct Epoch {
     /// From 1.
     pub epoch: u64,
-    /// Mean squared error of the logarithm of the age, while training; none if it was no
-    /// number.
+    /// Mean squared error of what is learned, while training; none if it was no number.
     pub loss: Option<f64>,
     /// Root mean squared error in years on the validation split; on the training split
     /// where there is none. None if it was no number.
@@ -101,7 +120,7 @@ impl Session {
         tch::manual_seed(settings.seed as i64);
         let device = device::resolve(settings.device)?;
         let mut network = Network::new(settings, scaler, device);
-        network.model.start_at(training.mean_log_age);
+        network.model.start_at(settings.target.of_age(training.mean_age));
         let optimizer = AdamW::new(&network.weights, settings.weight_decay);
         let best = copies(&network);
         let averaged = if settings.ema > 0.0 { copies(&network) } else { Vec::new() };

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Result};
 
-/// Packs single-precision tensors with a text.
+/// Packs tensors of single or double precision with a text.
 ///
 /// # Errors
 /// If a name comes twice.
@@ -18,16 +18,20 @@ pub fn pack<'a>(
     text: Option<String>,
 ) -> Result<Vec<u8>> {
     let bytes = |(name, tensor): (String, &Tensor)| {
-        let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+        let (dtype, number_bytes) = match tensor.kind() {
+            Kind::Double => (Dtype::F64, size_of::<f64>()),
+            _ => (Dtype::F32, size_of::<f32>()),
+        };
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
         let numbers = tensor.numel();
-        let mut bytes = vec![0; numbers * size_of::<f32>()];
+        let mut bytes = vec![0; numbers * number_bytes];
         tensor.copy_data_u8(&mut bytes, numbers);
-        (name, shape, bytes)
+        (name, dtype, shape, bytes)
     };
     let all: Vec<_> = tensors.into_iter().map(bytes).collect();
-    let views = all.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+    let views = all.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
         Ok((name, view.map_err(|error| Error::damaged(name, error))?))
     });
     // The writer sorts by name.
@@ -80,10 +84,20 @@ impl<'a> Packed<'a> {
     pub fn fill(&self, name: &str, tensor: &mut Tensor) -> Result<()> {
         let view = self.file.tensor(name).map_err(|error| Error::damaged(self.key, error))?;
         let shape = self.shape(name)?;
-        if view.dtype() != Dtype::F32 || shape != tensor.size() {
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
+            _ => {
+                return Err(Error::damaged(
+                    self.key,
+                    format!("its tensor {name} is of no kind that is used"),
+                ));
+            }
+        };
+        if kind != tensor.kind() || shape != tensor.size() {
             return Err(Error::damaged(self.key, format!("its tensor {name} is of another shape")));
         }
-        let loaded = Tensor::from_data_size(view.data(), &shape, Kind::Float);
+        let loaded = Tensor::from_data_size(view.data(), &shape, kind);
         tch::no_grad(|| tensor.copy_(&loaded));
         Ok(())
     }

@@ -5,19 +5,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use voxage_contract::scores::scores;
 use voxage_contract::training::{
-    Access, EvaluateRequest, Evaluated, Evaluation, Event, TrainRequest, TrainSettings, Trained,
+    Access, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest, TrainSettings,
+    Trained,
 };
-use voxage_contract::{keys, spec::EXTRACTOR_VERSION};
+use voxage_contract::{Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
 use voxage_transport::{Store, StoreExt as _};
 
-use crate::evaluate::evaluate;
+use crate::conformal::Conformal;
+use crate::estimator::{Estimates, Estimator};
+use crate::evaluate::{Predicted, evaluate, predicted};
 use crate::fit::{self, Bench};
+use crate::gp::AgeProcess;
 use crate::models::{Card, Models};
-use crate::network::Network;
 use crate::run::Run;
-use crate::session::Session;
+use crate::scaler::Scaler;
+use crate::session::{Position, Session, Training};
 use crate::{Error, Result, store};
 
 /// Between two looks at a run that another process is at.
@@ -96,45 +101,58 @@ fn carry_out(
     if let Some(trained) = ended(&**store, runtime, &id)? {
         return Ok(End::Trained(Box::new(trained)));
     }
-    let (settings, loader_threads) = (&request.settings, request.upkeep.loader_threads);
+    let (settings, upkeep) = (&request.settings, &request.upkeep);
+    settings.check().map_err(Error::Setting)?;
+    tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
-    let dataset = open(store, runtime, place, &request.manifest, settings)?;
-    let unpack = |key: &str, bytes: &[u8]| Session::unpack(settings, key, bytes);
-    let newest = run.newest(unpack, |message| say(Event::Note { message }))?;
-    let mut session = match newest {
-        Some(session) => {
-            let message = format!("run {id} goes on from step {}", session.position.step);
-            say(Event::Note { message });
-            session
+    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold)?;
+    let fitted = if settings.architecture.is_process() {
+        say(Event::Note {
+            message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
+        });
+        Fitted::process(&dataset, settings, upkeep.loader_threads)?
+    } else {
+        let unpack = |key: &str, bytes: &[u8]| Session::unpack(settings, key, bytes);
+        let newest = run.newest(unpack, |message| say(Event::Note { message }))?;
+        let mut session = match newest {
+            Some(session) => {
+                let message = format!("run {id} goes on from step {}", session.position.step);
+                say(Event::Note { message });
+                session
+            }
+            None => fit::start(&dataset, settings, upkeep.loader_threads)?,
+        };
+        let mut bench = Bench { dataset: &dataset, run, upkeep, stop, say };
+        if !fit::fit(&mut session, &mut bench)? {
+            return Ok(End::Interrupted { run: id, step: session.position.step });
         }
-        None => fit::start(&dataset, settings, loader_threads)?,
+        Fitted::network(&dataset, session, upkeep.loader_threads)?
     };
-    let mut bench = Bench { dataset: &dataset, run, upkeep: &request.upkeep, stop, say };
-    if !fit::fit(&mut session, &mut bench)? {
-        return Ok(End::Interrupted { run: id, step: session.position.step });
-    }
     run.finish_writing()?;
-    Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, session)?)))
+    Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
 }
 
-/// Measures and saves what a training came to.
+/// Calibrates, measures and saves what a training came to.
 fn conclude(
     request: &TrainRequest,
     store: &Arc<dyn Store>,
     runtime: &Handle,
     dataset: &Dataset,
-    session: Session,
+    fitted: Fitted,
 ) -> Result<Trained> {
     let run = request.run_id();
-    let (training, position) = (session.training, session.position.clone());
-    let network = session.into_best();
-    let measured = (dataset, &network, request.upkeep.loader_threads);
+    let (settings, threads) = (&request.settings, request.upkeep.loader_threads);
+    let Fitted { estimator, held_out, training, position, scaler } = fitted;
+    let seen: Vec<_> = held_out.iter().map(|one| (one.estimate, one.age)).collect();
+    let conformal = Conformal::fit(settings.coverage, &seen);
+    let measured = (dataset, &estimator as &dyn Estimates, conformal.as_ref(), threads);
     let (evaluation, predictions) =
         measure(measured, training.mean_age, (&**store, runtime), &run, &request.manifest)?;
     let (format, voxage) = Card::this_format();
     let manifest = dataset.manifest();
-    let (validation_rmse, best_epoch) = (position.best_rmse(), position.best_epoch);
-    let epochs = position.epochs.len() as u64;
+    let (best_epoch, epochs) = (position.best_epoch, position.epochs.len() as u64);
+    let pairs: Vec<_> = held_out.iter().map(Predicted::pair).collect();
+    let validation_rmse = scores(&pairs).rmse;
     let card = Card {
         format,
         voxage,
@@ -143,14 +161,18 @@ fn conclude(
         spec: manifest.spec.clone(),
         spec_id: manifest.spec_id.clone(),
         extractor_version: EXTRACTOR_VERSION,
-        settings: request.settings.clone(),
+        settings: settings.clone(),
         training,
-        scaler: network.inputs.scaler.clone(),
+        scaler,
+        conformal,
         best_epoch,
         evaluation: evaluation.clone(),
         epochs: position.epochs,
     };
-    let model = Models { store: &**store, runtime }.save(&request.model, &card, &network)?;
+    let model = match request.fold {
+        None => Models { store: &**store, runtime }.save(&request.model, &card, &estimator)?,
+        Some(_) => String::new(),
+    };
     let trained = Trained {
         run: run.clone(),
         model,
@@ -164,6 +186,44 @@ fn conclude(
     Ok(trained)
 }
 
+/// What a fit came to.
+struct Fitted {
+    estimator: Estimator,
+    /// The validation split, by an estimator that had not seen it.
+    held_out: Vec<Predicted>,
+    training: Training,
+    position: Position,
+    scaler: Option<Scaler>,
+}
+
+impl Fitted {
+    fn network(dataset: &Dataset, session: Session, threads: usize) -> Result<Self> {
+        let (training, position) = (session.training, session.position.clone());
+        let network = session.into_best();
+        let held_out = predicted(dataset, &network, Split::Validation, threads)?;
+        let scaler = Some(network.inputs.scaler.clone());
+        let estimator = Estimator::Network(Box::new(network));
+        Ok(Self { estimator, held_out, training, position, scaler })
+    }
+
+    /// A process is not stopped by the validation split: once calibrated on it, it learns
+    /// from it too.
+    fn process(dataset: &Dataset, settings: &TrainSettings, threads: usize) -> Result<Self> {
+        let fit = |splits: &[Split], parameters| {
+            AgeProcess::fit(dataset, settings, splits, parameters, threads)
+        };
+        let (mut process, mut training) = fit(&[Split::Train], None)?;
+        let held_out = predicted(dataset, &process, Split::Validation, threads)?;
+        if !held_out.is_empty() {
+            let both = [Split::Train, Split::Validation];
+            (process, training) = fit(&both, Some(process.parameters()))?;
+        }
+        let (position, scaler) = (Position::default(), None);
+        let estimator = Estimator::Process(process);
+        Ok(Self { estimator, held_out, training, position, scaler })
+    }
+}
+
 /// Measures a model on the test split of a sealed manifest.
 ///
 /// # Errors
@@ -172,17 +232,18 @@ pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Eva
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
     let models = Models { store: &*store, runtime };
     let model = models.find(&request.model)?;
-    let (card, network) = models.load(&model)?;
+    let (card, estimator) = models.load(&model)?;
     let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
     let place = (&*request.root, &request.access);
-    let dataset = open(&store, runtime, place, &manifest, &card.settings)?;
+    let dataset = open(&store, runtime, place, &manifest, &card.settings, None)?;
     let found = &dataset.manifest().spec_id;
     if *found != card.spec_id {
         let (trained, found) = (card.spec_id.to_string(), found.to_string());
         return Err(Error::OtherFeatures { model, trained, found });
     }
     let mean_age = card.training.mean_age;
-    let measured = (&dataset, &network, card.settings.threads);
+    let conformal = card.conformal.as_ref();
+    let measured = (&dataset, &estimator as &dyn Estimates, conformal, card.settings.threads);
     let (evaluation, predictions) =
         measure(measured, mean_age, (&*store, runtime), &card.run, &manifest)?;
     Ok(Evaluated { model, manifest, evaluation, predictions })
@@ -194,21 +255,23 @@ fn open(
     (root, access): (&str, &Access),
     manifest: &str,
     settings: &TrainSettings,
+    fold: Option<Fold>,
 ) -> Result<Dataset> {
-    let rule = SplitRule { validation: settings.validation_share, test: settings.test_share };
+    let (validation, test) = (settings.validation_share, settings.test_share);
+    let rule = SplitRule { validation, test, fold };
     let cache = store::cache(root, access)?;
     Ok(Dataset::open(Arc::clone(store), runtime, manifest, rule, cache)?)
 }
 
-/// Measures a network and keeps its predictions; gives their key.
+/// Measures an estimator and keeps its predictions; gives their key.
 fn measure(
-    (dataset, network, loader_threads): (&Dataset, &Network, usize),
+    (dataset, estimator, conformal, threads): (&Dataset, &dyn Estimates, Option<&Conformal>, usize),
     mean_age: f64,
     (store, runtime): (&dyn Store, &Handle),
     run: &str,
     manifest: &str,
 ) -> Result<(Evaluation, String)> {
-    let (evaluation, table) = evaluate(dataset, network, mean_age, loader_threads)?;
+    let (evaluation, table) = evaluate(dataset, (estimator, conformal), mean_age, threads)?;
     let name = manifest.replace('/', "-");
     let key = keys::run(run, &format!("predictions/{}.csv", name.trim_end_matches(".json")));
     runtime.block_on(store.put_new(&key, table.into()))?;

@@ -5,15 +5,22 @@
 //! same request is the same run.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::keys::{Name, run_id};
+
+mod evaluation;
+mod settings;
+
+pub use evaluation::{Baseline, Cell, Evaluation, Scores, SplitEvaluation};
+pub use settings::{Architecture, Device, Image, Scaling, Schedule, Target, TrainSettings};
 
 /// What a trainer is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
 pub enum Request {
     /// Fit a model.
-    Train(TrainRequest),
+    Train(Box<TrainRequest>),
     /// Measure a model.
     Evaluate(EvaluateRequest),
     /// Predict recordings, which follow as one [`crate::Recording`] a line.
@@ -83,8 +90,33 @@ pub struct TrainRequest {
     pub manifest: String,
     /// Name of the model that gets a new version.
     pub model: Name,
+    /// If there is one, the training is part of a cross-validation: it makes no model, and
+    /// its test split is this fold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// How.
     pub settings: TrainSettings,
+}
+
+/// A part of the speakers, by hash: the test split of a cross-validation's training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fold {
+    /// Which, from 0.
+    pub index: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+impl Fold {
+    /// Whether a speaker is in it: the SHA-256 of the name, as a big-endian integer, modulo
+    /// the number of folds.
+    #[must_use]
+    pub fn has(self, speaker: &str) -> bool {
+        let of = u128::from(self.of.max(1));
+        let bytes = Sha256::digest(speaker.as_bytes());
+        let rest = bytes.iter().fold(0, |rest, byte| (rest * 256 + u128::from(*byte)) % of);
+        rest == u128::from(self.index)
+    }
 }
 
 /// Measure a model on the test split of a sealed manifest.
@@ -119,182 +151,6 @@ pub struct PredictRequest {
 
 fn is_default(access: &Access) -> bool {
     *access == Access::default()
-}
-
-/// How a 128 × 128 image is made of a spectrogram of any length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Image {
-    /// The first 128 frames; shorter ones are padded with silence.
-    First,
-    /// All frames, averaged or interpolated to 128.
-    Resize,
-    /// 128 frames from a random place in training, from the middle otherwise.
-    RandomCrop,
-}
-
-/// How inputs are scaled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scaling {
-    /// To 0..1 by the least and greatest training value, as the original report did.
-    MinMax,
-    /// By median and interquartile range, clipped to ±3: an outlier costs nothing.
-    Robust,
-}
-
-/// How the learning rate goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// It stays.
-    Constant,
-    /// Down to zero along a half cosine over all epochs.
-    Cosine,
-}
-
-/// Where a training computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// On a GPU if there is one, else on the processor.
-    Auto,
-    /// On the processor.
-    Cpu,
-    /// On a GPU, which must be there.
-    Cuda,
-}
-
-/// Networks by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Architecture {
-    /// The original report's: convolutions over the image, an MLP over the table, joined.
-    #[serde(rename = "seed-cnn-mlp")]
-    SeedCnnMlp,
-}
-
-impl Architecture {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SeedCnnMlp => "seed-cnn-mlp",
-        }
-    }
-}
-
-/// Everything that a training depends on besides its data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainSettings {
-    /// The network.
-    pub architecture: Architecture,
-    /// Channels of its convolutions; each halves the image.
-    pub channels: Vec<i64>,
-    /// Units that the flattened image is brought down to.
-    pub image_units: i64,
-    /// Units of the layers over the table.
-    pub table_units: Vec<i64>,
-    /// Units of the layer before the age.
-    pub head_units: i64,
-    /// Share of units that are left out at random in training, 0 to 1.
-    pub dropout: f64,
-    /// How the image is made.
-    pub image: Image,
-    /// How inputs are scaled.
-    pub scaling: Scaling,
-    /// Passes over the training split, at most.
-    pub epochs: u64,
-    /// Epochs without a better validation RMSE before the training stops.
-    pub patience: u64,
-    /// Recordings of one step.
-    pub batch_size: usize,
-    /// Step size of AdamW.
-    pub learning_rate: f64,
-    /// How it goes on.
-    pub schedule: Schedule,
-    /// Decay of the running mean of the weights, from 0 (none) to below 1: where there is
-    /// one, it is what is measured and kept.
-    pub ema: f64,
-    /// Decoupled weight decay of AdamW.
-    pub weight_decay: f64,
-    /// Fixes initial weights, order and crops.
-    pub seed: u64,
-    /// Share of the speakers that stop the training, 0 to 1.
-    pub validation_share: f64,
-    /// Share of the speakers that measure the model, 0 to 1.
-    pub test_share: f64,
-    /// Where it computes.
-    pub device: Device,
-    /// Threads of a step.
-    pub threads: usize,
-}
-
-impl Default for TrainSettings {
-    fn default() -> Self {
-        Self {
-            architecture: Architecture::SeedCnnMlp,
-            channels: vec![32, 64, 128],
-            image_units: 128,
-            table_units: vec![64, 32],
-            head_units: 64,
-            dropout: 0.5,
-            image: Image::Resize,
-            scaling: Scaling::MinMax,
-            epochs: 40,
-            patience: 12,
-            batch_size: 32,
-            learning_rate: 3e-4,
-            schedule: Schedule::Cosine,
-            ema: 0.0,
-            weight_decay: 1e-4,
-            seed: 1,
-            validation_share: 0.15,
-            test_share: 0.15,
-            device: Device::Auto,
-            threads: 2,
-        }
-    }
-}
-
-impl TrainSettings {
-    /// Whether a training can be made of these settings.
-    ///
-    /// # Errors
-    /// The first that cannot be, and what it must be.
-    pub fn check(&self) -> Result<(), String> {
-        let share = |share: f64| (0.0..1.0).contains(&share);
-        let units = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| n >= 1);
-        let demands = [
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("patience", self.patience >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("threads", (1..=1024).contains(&self.threads), "1 to 1024"),
-            ("learning_rate", self.learning_rate > 0.0, "more than 0"),
-            ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
-            ("dropout", share(self.dropout), "from 0 to below 1"),
-            ("ema", share(self.ema), "from 0 to below 1"),
-            ("validation_share", share(self.validation_share), "from 0 to below 1"),
-            ("test_share", share(self.test_share), "from 0 to below 1"),
-            (
-                "test_share",
-                share(self.test_share + self.validation_share),
-                "less than 1 together with validation_share",
-            ),
-            ("image_units", self.image_units >= 1, "at least 1"),
-            ("head_units", self.head_units >= 1, "at least 1"),
-            ("table_units", units(&self.table_units), "one layer or more, each of at least 1"),
-            (
-                "channels",
-                units(&self.channels) && self.channels.len() <= 7,
-                "1 to 7 convolutions, each of at least 1 channel",
-            ),
-        ];
-        match demands.into_iter().find(|(_, kept, _)| !kept) {
-            Some((name, _, demand)) => Err(format!("train.{name} must be {demand}")),
-            None => Ok(()),
-        }
-    }
 }
 
 impl TrainRequest {
@@ -412,6 +268,9 @@ pub struct Prediction {
     pub path: String,
     /// Years; none if the recording cannot be predicted.
     pub age: Option<f64>,
+    /// Years between which the age lies with the model's coverage; none if the model has no
+    /// calibration.
+    pub interval: Option<[f64; 2]>,
     /// What was odd, imputed, or in the way.
     pub warnings: Vec<String>,
 }
@@ -421,7 +280,7 @@ pub struct Prediction {
 pub struct Trained {
     /// The run.
     pub run: String,
-    /// Key of the model version.
+    /// Key of the model version; empty for a part of a cross-validation.
     pub model: String,
     /// Epochs that were trained.
     pub epochs: u64,
@@ -448,65 +307,6 @@ pub struct Evaluated {
     pub predictions: String,
 }
 
-/// How a model does on speakers that it has not seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// On the test split.
-    pub test: SplitEvaluation,
-}
-
-/// How a model does on one split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SplitEvaluation {
-    /// All of it.
-    #[serde(flatten)]
-    pub all: Scores,
-    /// The mean age of the training split as the prediction for everyone.
-    pub baseline: Baseline,
-    /// By true age.
-    pub by_age_band: Vec<Cell>,
-    /// By gender.
-    pub by_gender: Vec<Cell>,
-}
-
-/// Errors in years over `n` recordings; a score that `n` does not allow is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
-    /// Recordings.
-    pub n: u64,
-    /// Root of the mean squared error.
-    pub rmse: Option<f64>,
-    /// Mean absolute error.
-    pub mae: Option<f64>,
-    /// Share of the variance that is explained.
-    pub r2: Option<f64>,
-    /// Pearson's correlation.
-    pub pearson: Option<f64>,
-}
-
-/// Errors in years of a prediction that looks at nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Baseline {
-    /// The age that it predicts.
-    pub age: f64,
-    /// Root of the mean squared error.
-    pub rmse: Option<f64>,
-    /// Mean absolute error.
-    pub mae: Option<f64>,
-}
-
-/// Scores of a part of a split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
-    /// Which part.
-    pub name: String,
-    /// How the model does on it.
-    #[serde(flatten)]
-    pub scores: Scores,
-    /// How the baseline does on it.
-    pub baseline: Baseline,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -527,6 +327,16 @@ mod tests {
     }
 
     #[test]
+    fn folds_are_those_of_the_hash() {
+        // Python: int.from_bytes(hashlib.sha256(b"saa-english1").digest(), "big") % 5
+        for (speaker, index) in [("saa-english1", 3), ("a", 4), ("", 4)] {
+            for fold in 0..5 {
+                assert_eq!(Fold { index: fold, of: 5 }.has(speaker), fold == index, "{speaker}");
+            }
+        }
+    }
+
+    #[test]
     fn a_run_is_named_by_everything_but_the_place() {
         let request = TrainRequest {
             root: "a".into(),
@@ -535,6 +345,7 @@ mod tests {
             patient: false,
             manifest: "m".into(),
             model: Name::nearest("age"),
+            fold: None,
             settings: TrainSettings::default(),
         };
         let id = request.run_id();

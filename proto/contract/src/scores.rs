@@ -1,6 +1,6 @@
 //! Scores of predictions, in years.
 
-use voxage_contract::training::{Baseline, Scores};
+use crate::training::{Baseline, Scores};
 
 /// Scores pairs of (true, predicted).
 #[must_use]
@@ -12,14 +12,22 @@ pub fn scores(pairs: &[(f64, f64)]) -> Scores {
     let true_variance = mean(&|p| (p.0 - true_mean).powi(2));
     let predicted_variance = mean(&|p| (p.1 - predicted_mean).powi(2));
     let covariance = mean(&|p| (p.0 - true_mean) * (p.1 - predicted_mean));
+    let mut errors: Vec<f64> = pairs.iter().map(|p| (p.0 - p.1).abs()).collect();
+    errors.sort_unstable_by(f64::total_cmp);
+    let middle = |from: usize| errors.get(from).copied().unwrap_or(f64::NAN);
+    let median =
+        f64::midpoint(middle(errors.len().saturating_sub(1) / 2), middle(errors.len() / 2));
+    let apart = true_variance + predicted_variance + (true_mean - predicted_mean).powi(2);
     // Without pairs, or without variance, some of these are no numbers: then there is no score.
     let score = |value: f64| Some(value).filter(|value| value.is_finite());
     Scores {
         n: pairs.len() as u64,
         rmse: score(squared_error.sqrt()),
         mae: score(mean(&|p| (p.0 - p.1).abs())),
+        median_ae: score(median),
         r2: score(1.0 - squared_error / true_variance),
         pearson: score(covariance / (true_variance * predicted_variance).sqrt()),
+        ccc: score(2.0 * covariance / apart),
     }
 }
 
@@ -41,6 +49,9 @@ mod tests {
         assert_eq!(scores.n, 3);
         assert!((scores.rmse.unwrap() - 2f64.sqrt()).abs() < 1e-12);
         assert!((scores.mae.unwrap() - 4.0 / 3.0).abs() < 1e-12);
+        assert!((scores.median_ae.unwrap() - 1.0).abs() < 1e-12);
+        let ccc = 2.0 * 170.0 / (200.0 + 146.0);
+        assert!((scores.ccc.unwrap() - ccc).abs() < 1e-12);
         assert!((scores.r2.unwrap() - (1.0 - 6.0 / 200.0)).abs() < 1e-12);
         assert!((scores.pearson.unwrap() - 170.0 / (200f64 * 146.0).sqrt()).abs() < 1e-12);
     }

@@ -1,0 +1,119 @@
+//! Intervals that hold a stated share of ages: split conformal prediction (Vovk, Gammerman
+//! and Shafer 2005) with residuals over the estimator's own spread, for bands of predicted
+//! ages of their own (Mondrian).
+//!
+//! Always holds: of recordings like those that it was calibrated on, at least the share of
+//! the coverage lies within, in each band, whatever the estimator.
+
+use serde::{Deserialize, Serialize};
+
+use crate::estimator::Estimate;
+
+/// Recordings of a band, at least: the quantile of fewer says little.
+const LEAST_OF_BAND: usize = 40;
+
+/// Bands, at most.
+const MOST_BANDS: usize = 4;
+
+/// A calibration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conformal {
+    /// The share of ages that intervals hold.
+    pub coverage: f64,
+    /// Recordings that it was calibrated on.
+    pub rows: u64,
+    /// Bands of predicted ages, youngest first; together they are all ages.
+    pub bands: Vec<Band>,
+}
+
+/// Predicted ages up to some age.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    /// Up to this age in years, not included; none for the last.
+    pub below: Option<f64>,
+    /// Half an interval's width, in spreads.
+    pub width: f64,
+}
+
+impl Conformal {
+    /// Calibrates on recordings that the estimator has not seen, with their ages; none if
+    /// they are too few for the coverage.
+    #[must_use]
+    pub fn fit(coverage: f64, seen: &[(Estimate, f64)]) -> Option<Self> {
+        let mut sorted: Vec<&(Estimate, f64)> = seen.iter().collect();
+        sorted.sort_by(|a, b| a.0.age.total_cmp(&b.0.age));
+        let n_bands = (sorted.len() / LEAST_OF_BAND).clamp(1, MOST_BANDS);
+        let cut = |band: usize| band * sorted.len() / n_bands;
+        let band = |band: usize| {
+            let rows = &sorted[cut(band)..cut(band + 1)];
+            let below = sorted.get(cut(band + 1)).map(|row| row.0.age);
+            Some(Band { below, width: width(coverage, rows)? })
+        };
+        let bands = (0..n_bands).map(band).collect::<Option<_>>()?;
+        Some(Self { coverage, rows: seen.len() as u64, bands })
+    }
+
+    /// The interval of an estimate, in years; not below 0.
+    #[must_use]
+    pub fn interval(&self, estimate: Estimate) -> [f64; 2] {
+        let within = |band: &&Band| band.below.is_none_or(|below| estimate.age < below);
+        let width = self.bands.iter().find(within).map_or(f64::INFINITY, |band| band.width);
+        let half = width * estimate.spread;
+        [(estimate.age - half).max(0.0), estimate.age + half]
+    }
+}
+
+/// The least half width that holds the share, with the correction for a finite number of rows.
+fn width(coverage: f64, rows: &[&(Estimate, f64)]) -> Option<f64> {
+    let residual =
+        |(estimate, age): &&(Estimate, f64)| (age - estimate.age).abs() / estimate.spread;
+    let mut residuals: Vec<f64> = rows.iter().map(residual).collect();
+    residuals.sort_unstable_by(f64::total_cmp);
+    let place = ((rows.len() + 1) as f64 * coverage).ceil() as usize;
+    residuals.get(place.checked_sub(1)?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxage_dataset::Rng;
+
+    /// Ages around estimates, with errors that grow with the age.
+    fn rows(seed: u64, n: usize) -> Vec<(Estimate, f64)> {
+        let mut rng = Rng::new(&[seed]);
+        let mut uniform = move || rng.below(1 << 20) as f64 / f64::from(1 << 20);
+        (0..n)
+            .map(|_| {
+                let age = 20.0 + 50.0 * uniform();
+                let normal: f64 = (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+                (Estimate { age, spread: 1.0 }, age + normal * age / 8.0)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_band_holds_its_share() {
+        let conformal = Conformal::fit(0.9, &rows(1, 2000)).unwrap();
+        assert_eq!(conformal.bands.len(), 4);
+        assert!(conformal.bands.windows(2).all(|pair| pair[0].width < pair[1].width));
+        for (low, high) in [(20.0, 35.0), (35.0, 50.0), (50.0, 70.0)] {
+            let new: Vec<_> = rows(2, 6000)
+                .into_iter()
+                .filter(|(estimate, _)| (low..high).contains(&estimate.age))
+                .collect();
+            let holds = |(estimate, age): &&(Estimate, f64)| {
+                let [from, to] = conformal.interval(*estimate);
+                (from..=to).contains(age)
+            };
+            let share = new.iter().filter(holds).count() as f64 / new.len() as f64;
+            assert!((0.86..0.95).contains(&share), "{low} to {high}: {share}");
+        }
+    }
+
+    #[test]
+    fn few_rows_give_one_band_or_none() {
+        assert_eq!(Conformal::fit(0.9, &rows(3, 20)).unwrap().bands.len(), 1);
+        assert_eq!(Conformal::fit(0.9, &rows(3, 8)), None);
+        assert_eq!(Conformal::fit(0.9, &[]), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! What a model version is: it takes recordings and gives ages.
+
+use std::sync::Arc;
+
+use tch::Device;
+
+use crate::gp::{AgeProcess, Columns, Row};
+use crate::inputs::{Batch, Example, Inputs};
+use crate::models::Card;
+use crate::network::Network;
+use crate::{Error, Result};
+
+/// What predicts.
+#[derive(Debug)]
+pub enum Estimator {
+    /// A network.
+    Network(Box<Network>),
+    /// A Gaussian process.
+    Process(AgeProcess),
+}
+
+/// A predicted age.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// In years.
+    pub age: f64,
+    /// How unsure it is beside others, before any calibration: of a process its standard
+    /// deviation in years, of a network always 1.
+    pub spread: f64,
+}
+
+/// What an estimator takes, of some recordings: made by the threads that read them.
+#[derive(Debug)]
+pub enum Taken {
+    /// By a network.
+    Network(Arc<Inputs>, Batch),
+    /// By a process.
+    Process(Arc<Columns>, Vec<Row>),
+}
+
+/// What a [`Taken`] begins with.
+#[derive(Debug, Clone)]
+pub enum Taker {
+    /// Of a network.
+    Network(Arc<Inputs>),
+    /// Of a process.
+    Process(Arc<Columns>),
+}
+
+impl Taker {
+    /// Nothing yet, with room for some recordings.
+    #[must_use]
+    pub fn start(&self, room: usize) -> Taken {
+        match self {
+            Self::Network(inputs) => Taken::Network(Arc::clone(inputs), inputs.batch(room)),
+            Self::Process(columns) => Taken::Process(Arc::clone(columns), Vec::new()),
+        }
+    }
+}
+
+impl Taken {
+    /// Adds a recording; gives the names of inputs that it lacks and something usual
+    /// stands for.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    pub fn push(&mut self, example: &Example<'_>) -> Vec<String> {
+        match self {
+            Self::Network(inputs, batch) => {
+                inputs.push(batch, example, None);
+                inputs.scaler.imputed(example).map(str::to_owned).collect()
+            }
+            Self::Process(columns, rows) => {
+                let row = columns.row(example);
+                let lacking = columns.lacking(&row);
+                rows.push(row);
+                lacking
+            }
+        }
+    }
+}
+
+/// What predicts ages.
+pub trait Estimates {
+    /// What its inputs are made with.
+    fn taker(&self) -> Taker;
+
+    /// The ages of some recordings, in their order.
+    ///
+    /// # Errors
+    /// If torch fails, or the inputs were made for another kind.
+    fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>>;
+}
+
+impl Estimates for Network {
+    fn taker(&self) -> Taker {
+        Taker::Network(Arc::clone(&self.inputs))
+    }
+
+    fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>> {
+        let Taken::Network(_, batch) = taken else { return Err(of_another_kind()) };
+        let ages = self.ages(batch)?.into_iter();
+        Ok(ages.map(|age| Estimate { age, spread: 1.0 }).collect())
+    }
+}
+
+impl Estimates for AgeProcess {
+    fn taker(&self) -> Taker {
+        Taker::Process(Arc::clone(&self.columns))
+    }
+
+    fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>> {
+        let Taken::Process(_, rows) = taken else { return Err(of_another_kind()) };
+        let predicted = self.predict(rows)?.into_iter();
+        Ok(predicted.map(|(age, spread)| Estimate { age, spread }).collect())
+    }
+}
+
+impl Estimates for Estimator {
+    fn taker(&self) -> Taker {
+        match self {
+            Self::Network(network) => network.taker(),
+            Self::Process(process) => process.taker(),
+        }
+    }
+
+    fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>> {
+        match self {
+            Self::Network(network) => network.estimates(taken),
+            Self::Process(process) => process.estimates(taken),
+        }
+    }
+}
+
+fn of_another_kind() -> Error {
+    Error::Request("inputs were made for another kind of model".into())
+}
+
+impl Estimator {
+    /// Its weights as a file.
+    ///
+    /// # Errors
+    /// If torch cannot hand them out.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Network(network) => network.to_bytes(),
+            Self::Process(process) => process.to_bytes(),
+        }
+    }
+
+    /// The estimator of a card and of such a file, the object at `key`.
+    ///
+    /// # Errors
+    /// If they are damaged, or do not fit.
+    pub fn load(card: &Card, key: &str, bytes: &[u8]) -> Result<Self> {
+        if card.settings.architecture.is_process() {
+            return Ok(Self::Process(AgeProcess::load(key, bytes)?));
+        }
+        let scaler = card.scaler.clone();
+        let scaler = scaler.ok_or_else(|| Error::damaged(key, "its card has no scaler"))?;
+        // Some recordings are not worth a device's start.
+        let network = Network::load(&card.settings, scaler, Device::Cpu, key, bytes)?;
+        Ok(Self::Network(Box::new(network)))
+    }
+}
