@@ -146,7 +146,7 @@ impl Default for Settings {
 pub type Keys = &'static [&'static str];
 
 /// Every setting: its key and what it is for.
-const HELP: [(&str, &str); 54] = [
+const HELP: [(&str, &str); 78] = [
     ("root", "The store, for plans, shards, models and all: a directory, or s3://bucket/prefix"),
     ("dataset", "Name of the data set [default: from the manifest's file name, or the only one]"),
     (
@@ -185,26 +185,74 @@ const HELP: [(&str, &str); 54] = [
     ("spec.limits.extract_s", "Longest time to extract a recording in, in seconds"),
     (
         "train.architecture",
-        "What learns: gp (a Gaussian process), ridge, or the network seed-cnn-mlp",
+        "What learns: gp (a Gaussian process), ridge, or a network: seed-cnn-mlp, se-resnet, ecapa, efficientnet-b0 to -b3, se-resnext50 or nfnet-f0",
     ),
-    ("train.channels", "Channels of its convolutions, separated by commas; each halves the image"),
-    ("train.image_units", "Units that the flattened image is brought down to"),
+    (
+        "train.channels",
+        "Channels of the convolutions of seed-cnn-mlp, separated by commas; each halves the image",
+    ),
+    ("train.image_units", "Units that its flattened image is brought down to"),
+    (
+        "train.se_resnet.channels",
+        "Channels of the stages of se-resnet, separated by commas; each halves the bands, all but the first the frames",
+    ),
+    ("train.se_resnet.blocks", "Blocks of its stages, separated by commas"),
+    ("train.se_resnet.attention", "Units of its attention over time"),
+    ("train.se_resnet.width", "Features that it makes"),
+    ("train.ecapa.channels", "Channels of the convolutions of ecapa"),
+    (
+        "train.ecapa.dilations",
+        "For each of its blocks, how many frames apart it listens, separated by commas",
+    ),
+    ("train.ecapa.groups", "Groups of channels within its blocks"),
+    ("train.ecapa.attention", "Units of its attention over time"),
+    ("train.ecapa.width", "Features that it makes"),
+    (
+        "train.pretrained",
+        "safetensors file of timm's that efficientnet, se-resnext50 or nfnet-f0 starts from [default: none]",
+    ),
+    (
+        "train.drop_path",
+        "Share of recordings for which the last residual block is left out in training; less for those before it",
+    ),
     ("train.table_units", "Units of the layers over the table, separated by commas"),
+    (
+        "train.embedding_units",
+        "Units of the layer over the embedding, where there is one, in networks other than seed-cnn-mlp; 0: it is not looked at",
+    ),
     ("train.head_units", "Units of the layer before the age"),
     ("train.dropout", "Share of units left out at random in training"),
-    ("train.image", "How a spectrogram becomes 128 frames: first, resize or random_crop"),
+    ("train.image", "How a spectrogram becomes an image: first, resize or random_crop"),
+    ("train.frames", "Frames of an image, each 23 ms"),
+    (
+        "train.windows",
+        "With random_crop: windows, spread evenly, that a prediction is the mean of, at most",
+    ),
     ("train.scaling", "How inputs are scaled: min_max or robust"),
     ("train.epochs", "Passes over the training split, at most"),
     ("train.patience", "Epochs without a better validation RMSE before it stops"),
     ("train.batch_size", "Recordings of one step"),
     ("train.learning_rate", "Step size of AdamW"),
     ("train.schedule", "How the step size goes on: constant or cosine"),
+    ("train.warmup_steps", "Steps in which the step size rises at the start"),
     ("train.ema", "Decay of a running mean of the weights, which is kept then: 0 for none"),
     ("train.weight_decay", "Weight decay of AdamW"),
-    ("train.seed", "Fixes initial weights, order and crops"),
+    ("train.augment.time_mask", "Frames that a mask over time levels in training, at most"),
+    ("train.augment.band_mask", "Bands that a mask over frequency levels in training, at most"),
+    ("train.augment.masks", "Such masks of each kind on an image"),
+    ("train.augment.gain_db", "Decibels that an image gets louder or softer in training, at most"),
+    ("train.augment.noise_db", "Deviation of the noise on an image in training, in decibels"),
+    ("train.augment.shift", "Frames that an image is moved by in training, at most"),
+    (
+        "train.augment.mixup",
+        "Parameter of the beta distribution by which two recordings are mixed in training; 0: none are",
+    ),
+    ("train.seed", "Fixes initial weights, order, crops and changes"),
     ("train.validation_share", "Share of the speakers that stop the training"),
     ("train.test_share", "Share of the speakers that measure the model"),
     ("train.target", "What is learned of an age: age, sqrt_age or log_age"),
+    ("train.loss", "What the training goes down: mse, huber or mean_variance"),
+    ("train.huber_delta", "Error from which on huber is linear, in units of what is learned"),
     ("train.points", "Recordings that a Gaussian process knows by themselves, at most"),
     ("train.coverage", "Share of ages that prediction intervals hold"),
     ("train.device", "Where it computes: auto (a GPU if there is one), cpu or cuda"),

@@ -7,13 +7,13 @@
 use tch::Tensor;
 use tch::nn;
 use voxage_contract::N_MELS;
+use voxage_contract::training::TrainSettings;
 
 use super::Backbone;
 use super::filter::{Filter, Start};
 use super::frames::Frames;
 use super::layers::{ConvNorm, Squeeze, drop_path, drop_rate};
 use super::pooling::Pooling;
-use super::settings::NetSettings;
 
 const BANDS: i64 = N_MELS as i64;
 
@@ -43,9 +43,9 @@ fn over_time(from: i64, to: i64, frames: i64) -> Filter {
 }
 
 /// The network for images of `channels` channels and 128 bands.
-pub fn new(path: &nn::Path<'_>, channels: i64, settings: &NetSettings) -> Box<dyn Backbone> {
+pub fn new(path: &nn::Path<'_>, channels: i64, settings: &TrainSettings) -> Box<dyn Backbone> {
     let sizes = &settings.ecapa;
-    let layer = |names, filter| ConvNorm::new(path, names, filter, Start::ResNet);
+    let layer = |names, filter| ConvNorm::new(path, names, filter, Start::Residual);
     let stem = layer(["conv", "norm"], over_time(channels * BANDS, sizes.channels, 5));
     let n = sizes.dilations.len();
     let block = |(i, &dilation): (usize, &i64)| {
@@ -56,8 +56,7 @@ pub fn new(path: &nn::Path<'_>, channels: i64, settings: &NetSettings) -> Box<dy
     let blocks = sizes.dilations.iter().enumerate().map(block).collect();
     let joined = n as i64 * sizes.channels;
     let join = layer(["join", "join_norm"], over_time(joined, joined, 1));
-    let pooling =
-        Pooling::new(&(path / "pooling"), joined, sizes.attention, sizes.width, settings.dropout);
+    let pooling = Pooling::new(&(path / "pooling"), joined, sizes.attention, sizes.width);
     Box::new(Ecapa { stem, blocks, join, pooling, width: sizes.width })
 }
 
@@ -83,11 +82,12 @@ impl Backbone for Ecapa {
 impl Block {
     fn new(path: &nn::Path<'_>, filter: Filter, groups: i64, drop_rate: f64) -> Self {
         let (channels, part) = (filter.to, filter.to / groups);
-        let layer = |names, filter| ConvNorm::new(path, names, filter, Start::ResNet);
+        let layer = |names, filter| ConvNorm::new(path, names, filter, Start::Residual);
         let all = over_time(channels, channels, 1);
         let group = |i| {
             let names = [&*format!("group{i}"), &*format!("group{i}_norm")];
-            layer(names, Filter { from: part, to: part, ..filter })
+            let filter = Filter { from: part, to: part, ..filter };
+            ConvNorm::new(path, names, filter, Start::Residual)
         };
         let (squeeze, names) = (path / "squeeze", ["reduce", "expand"]);
         Self {
@@ -99,7 +99,7 @@ impl Block {
                 &squeeze,
                 names,
                 [channels, channels / 4],
-                Start::ResNet,
+                Start::Residual,
                 Tensor::relu,
             ),
             drop_rate,

@@ -20,7 +20,7 @@ const STAGES: [(u32, i64, i64, i64, i64); 7] = [
     (1, 1, 3, 6, 320),
 ];
 
-const START: Start = Start::EfficientNet;
+const START: Start = Start::Efficient;
 
 #[derive(Debug)]
 struct EfficientNet {

@@ -26,11 +26,11 @@ pub struct Filter {
 #[derive(Debug, Clone, Copy)]
 pub enum Start {
     /// As in timm's `EfficientNet`: normal by fan-out, biases at zero.
-    EfficientNet,
+    Efficient,
     /// As in timm's `ResNet`: normal by fan-out, groups not regarded, and torch's biases.
-    ResNet,
+    Residual,
     /// As in timm's `NormFreeNet`: normal by fan-in, biases at zero.
-    NfNet,
+    NormFree,
 }
 
 impl Filter {
@@ -81,17 +81,17 @@ impl Start {
     pub fn weights(self, filter: Filter) -> Init {
         let fan_out = (filter.to * filter.area()) as f64;
         let variance = match self {
-            Self::EfficientNet => 2.0 * filter.groups as f64 / fan_out,
-            Self::ResNet => 2.0 / fan_out,
-            Self::NfNet => 1.0 / filter.fan_in() as f64,
+            Self::Efficient => 2.0 * filter.groups as f64 / fan_out,
+            Self::Residual => 2.0 / fan_out,
+            Self::NormFree => 1.0 / filter.fan_in() as f64,
         };
         Init::Randn { mean: 0.0, stdev: variance.sqrt() }
     }
 
     fn biases(self, filter: Filter) -> Init {
         match self {
-            Self::EfficientNet | Self::NfNet => Init::Const(0.0),
-            Self::ResNet => {
+            Self::Efficient | Self::NormFree => Init::Const(0.0),
+            Self::Residual => {
                 let bound = 1.0 / (filter.fan_in() as f64).sqrt();
                 Init::Uniform { lo: -bound, up: bound }
             }

@@ -14,44 +14,57 @@ mod pooling;
 mod pretrained;
 mod se_resnet;
 mod se_resnext;
-mod settings;
+mod seed_cnn;
 
 use std::fmt::Debug;
 
 use tch::{Tensor, nn};
+use voxage_contract::training::{Architecture, TrainSettings};
 
+use crate::{Error, Result};
+
+pub(crate) use frames::Frames;
 pub use pretrained::load_pretrained;
-pub use settings::{Ecapa, Net, NetSettings, SeResNet};
 
 /// A network without its head.
 pub trait Backbone: Debug + Send {
     /// Features `[n, width]` of scaled images `[n, channels, frames, bands]`, of which the
     /// first `valid` frames (`Int64`, `[n]`, on the images' device) are real. The compact
-    /// networks do not see what is beyond; to the published ones it is a part of the image.
+    /// networks do not see what is beyond; to the others it is a part of the image.
     fn forward(&self, images: &Tensor, valid: &Tensor, training: bool) -> Tensor;
 
     /// How many features it makes.
     fn width(&self) -> i64;
 }
 
-/// A network with initial weights from torch's generator, for images of `channels` channels.
-/// The settings must have passed their check.
-#[must_use]
+/// The network of an architecture with initial weights from torch's generator, for images of
+/// `channels` channels. The settings must have passed their check.
+///
+/// # Errors
+/// If the architecture is no network.
 pub fn backbone(
     path: &nn::Path<'_>,
-    net: Net,
     channels: i64,
-    settings: &NetSettings,
-) -> Box<dyn Backbone> {
+    settings: &TrainSettings,
+) -> Result<Box<dyn Backbone>> {
     let drop_path = settings.drop_path;
-    match net {
-        Net::EfficientNetB0 => efficientnet::new(path, channels, (1.0, 1.0), drop_path),
-        Net::EfficientNetB1 => efficientnet::new(path, channels, (1.0, 1.1), drop_path),
-        Net::EfficientNetB2 => efficientnet::new(path, channels, (1.1, 1.2), drop_path),
-        Net::EfficientNetB3 => efficientnet::new(path, channels, (1.2, 1.4), drop_path),
-        Net::SeResNext50 => se_resnext::new(path, channels, drop_path),
-        Net::NfNetF0 => nfnet::new(path, channels, drop_path),
-        Net::SeResNet => se_resnet::new(path, channels, settings),
-        Net::Ecapa => ecapa::new(path, channels, settings),
-    }
+    let efficientnet = |scale| efficientnet::new(path, channels, scale, drop_path);
+    Ok(match settings.architecture {
+        Architecture::SeedCnnMlp => seed_cnn::new(path, channels, settings),
+        Architecture::SeResNet => se_resnet::new(path, channels, settings),
+        Architecture::Ecapa => ecapa::new(path, channels, settings),
+        Architecture::EfficientNetB0 => efficientnet((1.0, 1.0)),
+        Architecture::EfficientNetB1 => efficientnet((1.0, 1.1)),
+        Architecture::EfficientNetB2 => efficientnet((1.1, 1.2)),
+        Architecture::EfficientNetB3 => efficientnet((1.2, 1.4)),
+        Architecture::SeResNext50 => se_resnext::new(path, channels, drop_path),
+        Architecture::NfNetF0 => nfnet::new(path, channels, drop_path),
+        Architecture::Gp | Architecture::Ridge => {
+            let name = settings.architecture.name();
+            return Err(Error::Setting(format!("train.architecture: {name} is no network")));
+        }
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,7 +102,7 @@ impl ScaledConv {
     fn new(path: &nn::Path<'_>, filter: Filter) -> Self {
         let Filter { from, to, size: [height, width], groups, .. } = filter;
         let shape = [to, from / groups, height, width];
-        let weight = path.var("weight", &shape, Start::NfNet.weights(filter));
+        let weight = path.var("weight", &shape, Start::NormFree.weights(filter));
         let gain = path.var("gain", &[to, 1, 1, 1], Init::Const(1.0));
         Self { filter, weight, bias: path.zeros("bias", &[to]), gain }
     }
@@ -153,7 +153,7 @@ impl Block {
             layer(path / "conv3", Filter::square(inner, to, 1)),
         ];
         let (attention, names) = (path / "attn_last", ["fc1", "fc2"]);
-        let squeeze = Squeeze::new(&attention, names, [to, to / 2], Start::NfNet, Tensor::relu);
+        let squeeze = Squeeze::new(&attention, names, [to, to / 2], Start::NormFree, Tensor::relu);
         let gain = path.zeros("skipinit_gain", &[]);
         Self { shortcut, convolutions, squeeze, gain, stride, beta, drop_rate }
     }

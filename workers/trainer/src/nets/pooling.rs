@@ -22,20 +22,13 @@ pub struct Pooling {
     score: nn::Conv2D,
     statistics: nn::LayerNorm,
     features: nn::Linear,
-    dropout: f64,
 }
 
 impl Pooling {
     /// Of frames with `channels` numbers each, through `attention` units, to `width` features.
-    pub fn new(
-        path: &nn::Path<'_>,
-        channels: i64,
-        attention: i64,
-        width: i64,
-        dropout: f64,
-    ) -> Self {
+    pub fn new(path: &nn::Path<'_>, channels: i64, attention: i64, width: i64) -> Self {
         let layer = |name, from, to, bias| {
-            Filter::square(from, to, 1).layer(path / name, Start::ResNet, bias)
+            Filter::square(from, to, 1).layer(path / name, Start::Residual, bias)
         };
         // Not a batch norm: of a batch of one it would learn a variance that is no number.
         let statistics =
@@ -47,7 +40,6 @@ impl Pooling {
             score: layer("score", attention, channels, true),
             statistics,
             features: nn::linear(path / "features", 2 * channels, width, Default::default()),
-            dropout,
         }
     }
 
@@ -59,8 +51,7 @@ impl Pooling {
         let hidden = self.norm.forward_t(&hidden, training).tanh();
         let weights = frames.softmax(&self.score.forward(&hidden));
         let pooled = statistics(&x, &weights).flatten(1, -1);
-        let pooled = self.statistics.forward(&pooled).dropout(self.dropout, training);
-        self.features.forward(&pooled).relu().to_kind(Kind::Float)
+        self.features.forward(&self.statistics.forward(&pooled)).relu().to_kind(Kind::Float)
     }
 }
 

@@ -3,13 +3,11 @@
 //! Always holds: a network that was filled has all its weights from the file, and the file
 //! has no others. Where files come from it does not know.
 
-use std::path::Path;
-
 use safetensors::tensor::{Dtype, SafeTensors};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
+use voxage_contract::training::Architecture;
 
-use super::Net;
 use crate::{Error, Result};
 
 /// What is known of an architecture's checkpoints.
@@ -22,25 +20,28 @@ struct Published {
     classifier: &'static str,
 }
 
-/// Fills the weights below `prefix` (which ends in a dot, or is empty) from a safetensors
-/// file of timm's, leaving the classifier out. An image of one channel is seen as one of
+/// Fills the weights below `prefix` (which ends in a dot, or is empty) from the safetensors
+/// file of timm's at `key`, leaving the classifier out. An image of one channel is seen as one of
 /// three that are the same.
 ///
 /// # Errors
-/// If there are no checkpoints of the architecture, if the file cannot be read, or if a
-/// tensor is missing, of another shape or type, or unknown.
-pub fn load_pretrained(file: &Path, net: Net, weights: &VarStore, prefix: &str) -> Result<()> {
+/// If there are no checkpoints of the architecture, if the file is damaged, or if a tensor is
+/// missing, of another shape or type, or unknown.
+pub fn load_pretrained(
+    key: &str,
+    bytes: &[u8],
+    net: Architecture,
+    weights: &VarStore,
+    prefix: &str,
+) -> Result<()> {
+    let ours = net.name();
     let Some(Published { name: theirs, first, classifier }) = published(net) else {
-        let name = net.name();
-        return Err(Error::Setting(format!("architecture {name} has no published checkpoints")));
+        return Err(Error::Setting(format!("train.pretrained: {ours} has no checkpoints")));
     };
-    let key = &*file.to_string_lossy();
     let refused = |what: String| {
-        let ours = net.name();
         Error::damaged(key, format!("{what}: {ours} takes a checkpoint of timm's {theirs}"))
     };
-    let bytes = std::fs::read(file).map_err(|error| Error::damaged(key, error))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| Error::damaged(key, error))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| Error::damaged(key, error))?;
     let below = |(name, variable): (String, Tensor)| {
         Some((name.strip_prefix(prefix)?.to_owned(), variable))
     };
@@ -76,15 +77,15 @@ pub fn load_pretrained(file: &Path, net: Net, weights: &VarStore, prefix: &str) 
     }
 }
 
-fn published(net: Net) -> Option<Published> {
+fn published(net: Architecture) -> Option<Published> {
     let (name, first, classifier) = match net {
-        Net::EfficientNetB0 => ("efficientnet_b0", "conv_stem.weight", "classifier."),
-        Net::EfficientNetB1 => ("efficientnet_b1", "conv_stem.weight", "classifier."),
-        Net::EfficientNetB2 => ("efficientnet_b2", "conv_stem.weight", "classifier."),
-        Net::EfficientNetB3 => ("efficientnet_b3", "conv_stem.weight", "classifier."),
-        Net::SeResNext50 => ("seresnext50_32x4d", "conv1.weight", "fc."),
-        Net::NfNetF0 => ("dm_nfnet_f0", "stem.conv1.weight", "head.fc."),
-        Net::SeResNet | Net::Ecapa => return None,
+        Architecture::EfficientNetB0 => ("efficientnet_b0", "conv_stem.weight", "classifier."),
+        Architecture::EfficientNetB1 => ("efficientnet_b1", "conv_stem.weight", "classifier."),
+        Architecture::EfficientNetB2 => ("efficientnet_b2", "conv_stem.weight", "classifier."),
+        Architecture::EfficientNetB3 => ("efficientnet_b3", "conv_stem.weight", "classifier."),
+        Architecture::SeResNext50 => ("seresnext50_32x4d", "conv1.weight", "fc."),
+        Architecture::NfNetF0 => ("dm_nfnet_f0", "stem.conv1.weight", "head.fc."),
+        _ => return None,
     };
     Some(Published { name, first, classifier })
 }

@@ -7,13 +7,13 @@
 use tch::Tensor;
 use tch::nn;
 use voxage_contract::N_MELS;
+use voxage_contract::training::TrainSettings;
 
 use super::Backbone;
 use super::filter::{Filter, Start};
 use super::frames::Frames;
 use super::layers::{ConvNorm, Squeeze, drop_path, drop_rate};
 use super::pooling::Pooling;
-use super::settings::NetSettings;
 
 #[derive(Debug)]
 struct SeResNet {
@@ -33,12 +33,12 @@ struct Block {
 }
 
 /// The network for images of `channels` channels and 128 bands.
-pub fn new(path: &nn::Path<'_>, channels: i64, settings: &NetSettings) -> Box<dyn Backbone> {
+pub fn new(path: &nn::Path<'_>, channels: i64, settings: &TrainSettings) -> Box<dyn Backbone> {
     let sizes = &settings.se_resnet;
     let mut from = sizes.channels[0];
     // Bands are many and cost much; frames are few and are what is pooled over.
     let stem = Filter { stride: [1, 2], ..Filter::square(channels, from, 3) };
-    let stem = ConvNorm::new(path, ["conv", "norm"], stem, Start::ResNet);
+    let stem = ConvNorm::new(path, ["conv", "norm"], stem, Start::Residual);
     let all = sizes.blocks.iter().sum();
     let mut done = 0;
     let mut stages = Vec::new();
@@ -53,13 +53,7 @@ pub fn new(path: &nn::Path<'_>, channels: i64, settings: &NetSettings) -> Box<dy
         stages.push(stage);
     }
     let bands = N_MELS as i64 >> stages.len();
-    let pooling = Pooling::new(
-        &(path / "pooling"),
-        from * bands,
-        sizes.attention,
-        sizes.width,
-        settings.dropout,
-    );
+    let pooling = Pooling::new(&(path / "pooling"), from * bands, sizes.attention, sizes.width);
     Box::new(SeResNet { stem, stages, pooling, width: sizes.width })
 }
 
@@ -86,7 +80,7 @@ impl Backbone for SeResNet {
 
 impl Block {
     fn new(path: &nn::Path<'_>, [from, to]: [i64; 2], stride: i64, drop_rate: f64) -> Self {
-        let layer = |names, filter| ConvNorm::new(path, names, filter, Start::ResNet);
+        let layer = |names, filter| ConvNorm::new(path, names, filter, Start::Residual);
         let shortcut = (from != to || stride > 1).then(|| {
             layer(["shortcut", "shortcut_norm"], Filter::square(from, to, 1).stride(stride))
         });
@@ -99,7 +93,7 @@ impl Block {
                 &squeeze.0,
                 squeeze.1,
                 [to, reduced],
-                Start::ResNet,
+                Start::Residual,
                 Tensor::relu,
             ),
             shortcut,

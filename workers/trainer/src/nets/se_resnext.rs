@@ -32,7 +32,7 @@ struct Block {
 pub fn new(path: &nn::Path<'_>, channels: i64, drop_path: f64) -> Box<dyn Backbone> {
     let mut width = 64;
     let stem = Filter::square(channels, width, 7).stride(2);
-    let stem = ConvNorm::new(path, ["conv1", "bn1"], stem, Start::ResNet);
+    let stem = ConvNorm::new(path, ["conv1", "bn1"], stem, Start::Residual);
     let all = STAGES.iter().map(|stage| stage.0).sum();
     let mut blocks = Vec::new();
     for (i, &(count, to)) in STAGES.iter().enumerate() {
@@ -62,7 +62,7 @@ impl Backbone for SeResNext {
 impl Block {
     fn new(path: &nn::Path<'_>, [from, to]: [i64; 2], stride: i64, drop_rate: f64) -> Self {
         let inner = to / 2;
-        let layer = |names, filter| ConvNorm::new(path, names, filter, Start::ResNet);
+        let layer = |names, filter| ConvNorm::new(path, names, filter, Start::Residual);
         let grouped = Filter::square(inner, inner, 3).stride(stride).groups(GROUPS);
         let convolutions = [
             layer(["conv1", "bn1"], Filter::square(from, inner, 1)),
@@ -70,10 +70,10 @@ impl Block {
             layer(["conv3", "bn3"], Filter::square(inner, to, 1)).silent(),
         ];
         let (se, names) = (path / "se", ["fc1", "fc2"]);
-        let squeeze = Squeeze::new(&se, names, [to, to / 16], Start::ResNet, Tensor::relu);
+        let squeeze = Squeeze::new(&se, names, [to, to / 16], Start::Residual, Tensor::relu);
         let shortcut = (from != to).then(|| {
             let filter = Filter::square(from, to, 1).stride(stride);
-            ConvNorm::new(&(path / "downsample"), ["0", "1"], filter, Start::ResNet)
+            ConvNorm::new(&(path / "downsample"), ["0", "1"], filter, Start::Residual)
         });
         Self { convolutions, squeeze, shortcut, drop_rate }
     }
