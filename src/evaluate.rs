@@ -133,7 +133,7 @@ async fn all_speakers(call: &Call, folds: u64) -> Result<ExitCode> {
     };
     let request = study::Request {
         manifest: train::newest(&*store, settings).await?,
-        settings: settings.train.clone(),
+        settings: train::with_checkpoint(&*store, &settings.train).await?,
         folds,
         seeds: call.matches.get_one::<u64>("seeds").copied().unwrap_or(1),
         by: call.matches.get_many("by").into_iter().flatten().cloned().collect(),

@@ -83,6 +83,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     if call.resolved.is_default("dataset") {
         refuse_foreign(&*store, &dataset, &audio_root).await?;
     }
+    let learning = train::with_checkpoint(&*store, &settings.train).await?;
     let features = async {
         tokio::select! {
             submitted = submitted(&*store, settings, &path, audio_root, &dataset) => submitted?,
@@ -102,7 +103,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         manifest: key.clone(),
         against: registry::champion_key(&*store, &model).await?,
         model,
-        settings: settings.train.clone(),
+        settings: learning,
     }));
     let trained = train::trained(&*store, &request, &call.stop).await?;
     let SealedManifest { submitted, rows, rejects, .. } = sealed;

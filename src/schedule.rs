@@ -15,7 +15,7 @@ use voxage_coordinator::schedule::{
 use voxage_transport::{Store, source};
 
 use crate::settings::{Keys, Settings};
-use crate::{Call, ends};
+use crate::{Call, ends, train};
 
 pub const KEYS: Keys = &[
     "root",
@@ -87,7 +87,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         if schedule(&*store, &name).await.is_ok() {
             bail!("there is a schedule '{name}': remove it first, or take another name");
         }
-        let added = added(settings, matches)?;
+        let mut added = added(settings, matches)?;
+        added.settings = train::with_checkpoint(&*store, &added.settings).await?;
         put(&*store, &name, &added).await?;
         let standing = schedule(&*store, &name).await?;
         return shown(&call, &*store, &standing, "added").await;

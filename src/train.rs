@@ -1,18 +1,23 @@
 //! `voxage train`: fits a model to the newest sealed version of a data set.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, Command};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use voxage_contract::training::{Access, Event, Request, TrainRequest, Trained, Upkeep};
-use voxage_contract::{Name, Training};
+use voxage_contract::digest::Digest;
+use voxage_contract::training::{
+    Access, Event, Request, TrainRequest, TrainSettings, Trained, Upkeep,
+};
+use voxage_contract::{Name, Training, keys};
 use voxage_coordinator::register::datasets;
 use voxage_coordinator::trainings::{self, Standing};
 use voxage_coordinator::{registry, runs, seal};
-use voxage_transport::Store;
+use voxage_transport::{Store, StoreExt as _};
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
@@ -64,7 +69,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         manifest: newest(&*store, settings).await?,
         against: registry::champion_key(&*store, &model).await?,
         model,
-        settings: settings.train.clone(),
+        settings: with_checkpoint(&*store, &settings.train).await?,
     };
     let trained = if settings.queue.is_empty() {
         trained(&*store, &Request::Train(Box::new(request)), &call.stop).await?
@@ -93,6 +98,27 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         )
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of a training, for which the published checkpoint that it starts from is put
+/// into the store: whoever trains finds it there.
+pub async fn with_checkpoint(store: &dyn Store, settings: &TrainSettings) -> Result<TrainSettings> {
+    let mut settings = settings.clone();
+    if !settings.pretrained.is_empty() {
+        let file = PathBuf::from(&settings.pretrained);
+        let name = Name::nearest(&file.file_stem().unwrap_or_default().to_string_lossy());
+        let read = move || {
+            let bytes = std::fs::read(&file)
+                .with_context(|| format!("setting train.pretrained: {}", file.display()))?;
+            Ok::<_, anyhow::Error>((Digest::new("pretrained").part(&bytes).hex(), bytes))
+        };
+        let (digest, bytes) = spawn_blocking(read).await??;
+        settings.pretrained = keys::pretrained(&digest, &name);
+        if !store.exists(&settings.pretrained).await? {
+            store.put_new(&settings.pretrained, bytes.into()).await?;
+        }
+    }
+    Ok(settings)
 }
 
 /// Asks for a training over the queue.

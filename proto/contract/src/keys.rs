@@ -103,6 +103,13 @@ impl fmt::Display for ShardId {
 /// What tells whether a store takes conditional puts.
 pub const PROBE: &str = "probe/conditional-put";
 
+/// A published checkpoint that trainings start from, by the digest of its bytes and the name of
+/// its file.
+#[must_use]
+pub fn pretrained(digest: &str, name: &Name) -> String {
+    format!("pretrained/{digest}/{name}.safetensors")
+}
+
 /// Where all data sets are.
 pub const DATASETS: &str = "datasets/";
 

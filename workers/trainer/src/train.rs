@@ -143,7 +143,14 @@ fn carry_out(
                 say(Event::Note { message });
                 session
             }
-            None => fit::start(&dataset, settings, upkeep.loader_threads)?,
+            None => {
+                let mut session = fit::start(&dataset, settings, upkeep.loader_threads)?;
+                let pretrained = &settings.pretrained;
+                if !pretrained.is_empty() {
+                    session.start_from(pretrained, &runtime.block_on(store.get(pretrained))?)?;
+                }
+                session
+            }
         };
         let mut bench = Bench { dataset: &dataset, run, upkeep, stop, say };
         if !fit::fit(&mut session, &mut bench)? {

@@ -8,15 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::keys::{Name, run_id};
 
+mod augment;
 mod evaluation;
 mod fold;
+mod nets;
 mod promotion;
 mod settings;
 
+pub use augment::Augment;
 pub use evaluation::{Baseline, Cell, Evaluation, Scores, SplitEvaluation};
 pub use fold::Fold;
+pub use nets::{Ecapa, SeResNet};
 pub use promotion::{Promotion, Reason};
-pub use settings::{Architecture, Device, Image, Scaling, Schedule, Target, TrainSettings};
+pub use settings::{Architecture, Device, Image, Loss, Scaling, Schedule, Target, TrainSettings};
 
 /// What a trainer is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -341,6 +345,27 @@ mod tests {
             (TrainSettings { test_share: 0.9, ..default() }, "train.test_share"),
             (TrainSettings { channels: vec![1; 8], ..default() }, "train.channels"),
             (TrainSettings { table_units: vec![], ..default() }, "train.table_units"),
+            (TrainSettings { drop_path: 1.0, ..default() }, "train.drop_path"),
+            (TrainSettings { loss: Loss::MeanVariance, ..default() }, "train.target"),
+            (TrainSettings { pretrained: "a".into(), ..default() }, "train.pretrained"),
+            (
+                TrainSettings {
+                    augment: Augment { shift: 128, ..Augment::default() },
+                    ..default()
+                },
+                "train.augment.shift",
+            ),
+            (
+                TrainSettings {
+                    se_resnet: SeResNet { blocks: vec![2; 3], ..SeResNet::default() },
+                    ..default()
+                },
+                "train.se_resnet.blocks",
+            ),
+            (
+                TrainSettings { ecapa: Ecapa { groups: 7, ..Ecapa::default() }, ..default() },
+                "train.ecapa.channels",
+            ),
         ] {
             assert!(settings.check().unwrap_err().contains(name));
         }
