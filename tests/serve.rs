@@ -116,7 +116,9 @@ fn it_answers_as_predict_does_and_follows_promotions() {
     let said: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(status, 200, "{said}");
     let warned = said["warnings"].to_string();
-    assert!(!warned.contains("num_words") && warned.contains("num_characters"), "{said}");
+    assert!(!warned.contains("imputed: gender"), "{said}");
+    let (_, said) = server.predict("", &audio);
+    assert!(said["warnings"].to_string().contains("imputed: gender"), "{said}");
 
     // Another version answers once it is the champion, not before.
     train(&["--architecture", "ridge"]);
@@ -130,7 +132,7 @@ fn it_answers_as_predict_does_and_follows_promotions() {
     server.said("00000001/ answers now", |_| Value::Null);
 
     let (status, metrics) = server.ask("GET /metrics", "", b"");
-    assert!(status == 200 && metrics.contains("voxage_serve_answers_total{status=\"200\"} 3"));
+    assert!(status == 200 && metrics.contains("voxage_serve_answers_total{status=\"200\"} 4"));
     let (_, document) = server.ask("GET /openapi.json", "", b"");
     assert!(serde_json::from_str::<Value>(&document).unwrap()["paths"]["/v1/predict"].is_object());
     let pid = rustix::process::Pid::from_child(&server.child);
@@ -153,7 +155,7 @@ fn what_is_wrong_is_said_and_costs_nothing() {
         assert_eq!(code(server.predict(query, body)), (status, expected.to_owned()), "{query}");
     };
     check("", b"", 400, "no_audio");
-    check("", b"this is no audio at all", 422, "unsupported_format");
+    check("", b"this is no audio at all", 422, "unknown_format");
     check("?gender=other", &audio, 400, "bad_gender");
     check("?shoe_size=44", &audio, 400, "unknown_field");
     check("?tempo=fast", &audio, 400, "bad_number");

@@ -25,7 +25,7 @@ pub struct Gate {
     pub tolerance_years: f64,
     /// Recordings that such a part must have to be looked at.
     pub least_recordings: u64,
-    /// Intervals may hold this much less than they are made to: a share.
+    /// Intervals may hold this much less than they are made to, a share, beside chance.
     pub coverage_slack: f64,
 }
 
@@ -215,17 +215,27 @@ fn coverage(gate: &Gate, made: f64, said: &[Said]) -> Option<Check> {
     if holds.is_empty() {
         return None;
     }
-    let share = holds.iter().filter(|holds| **holds).count() as f64 / holds.len() as f64;
+    let n = holds.len() as f64;
+    let share = holds.iter().filter(|holds| **holds).count() as f64 / n;
+    let least = made - gate.coverage_slack;
     Some(Check {
         name: "coverage".into(),
-        passed: share >= made - gate.coverage_slack,
+        passed: upper(share, n) >= least,
         words: format!(
-            "intervals hold {:.0} % of {} ages, at least {:.0} % are asked for",
+            "intervals hold {:.0} % of {} ages (at most {:.0} % by chance), at least {:.0} % are \
+             asked for",
             100.0 * share,
             holds.len(),
-            100.0 * (made - gate.coverage_slack)
+            100.0 * upper(share, n),
+            100.0 * least
         ),
     })
+}
+
+/// The upper end of the interval of 95 % of a share (Wilson 1927).
+fn upper(share: f64, n: f64) -> f64 {
+    let z2 = 1.96 * 1.96 / n;
+    (share + z2 / 2.0 + (z2 * (share * (1.0 - share) + z2 / 4.0)).sqrt()) / (1.0 + z2)
 }
 
 /// The RMSE of what was said less that of the other, over speakers.
@@ -304,6 +314,13 @@ mod tests {
         }
         let (_, checks) = checked(&own, &other);
         assert_eq!(failed(&checks), ["60 and over"]);
+    }
+
+    #[test]
+    fn the_upper_end_is_wilson_s() {
+        // statsmodels.stats.proportion.proportion_confint(19, 26, method="wilson")
+        assert!((upper(19.0 / 26.0, 26.0) - 0.8640).abs() < 1e-3, "{}", upper(19.0 / 26.0, 26.0));
+        assert!((upper(1.0, 10.0) - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -268,8 +268,8 @@ async fn a_pause_withdraws_what_waits_and_a_removal_what_is_at_work() {
     let (store, world) = (Deadly::default(), World::default());
     let schedule = nightly(Missed::Run, Overlap::Queue);
     put(&store, &name(), &schedule).await.unwrap();
-    // Sealed at the third look, trained at the sixth.
-    for second in 0..4 {
+    // Sealed at the third look, trained at the sixth: each look at the training counts.
+    for second in 0..3 {
         look(&store, &world, "a", Instant(at("20260102T013001Z").0 + second)).await;
     }
     look(&store, &world, "a", at("20260103T013001Z")).await;
