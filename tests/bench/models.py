@@ -95,7 +95,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", default="both,so")
     parser.add_argument("ways", nargs="*")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     given.work.mkdir(parents=True, exist_ok=True)
     root = given.work / "root"
     for name in given.sets.split(","):
