@@ -184,7 +184,12 @@ fn against(
     difference
 }
 
-fn better(gate: &Gate, than: &str, difference: Option<Bounded>, pairs: &[(&Said, f64)]) -> Check {
+fn better(
+    margin_years: f64,
+    than: &str,
+    difference: Option<Bounded>,
+    pairs: &[(&Said, f64)],
+) -> Check {
     let [own, other] = rmses(pairs);
     let bounds = difference.map_or("unknown".to_owned(), |d| {
         format!("{:+.2}, 95 % within {:+.2} and {:+.2}", d.value, d.low, d.high)
