@@ -130,7 +130,13 @@ fn three_nights_promote_what_is_better_and_nothing_else() {
     let refused = cluster.command(&["models", "rollback", "age"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(common::stderr(&refused).contains("no way back"));
-    // By hand, the gate is asked too.
+    // By hand, the gate is asked too, and says what it needs.
+    let refused = cluster.command(&["models", "promote", "age@3"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    if promoted {
+        assert!(common::stderr(&refused).contains("voxage evaluate"));
+        cluster.json(&["evaluate", "--model", "age@1", "--dataset", "calls"]);
+    }
     let refused = cluster.command(&["models", "promote", "age@3", "--json"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said: Value = serde_json::from_slice(&refused.stdout).unwrap();

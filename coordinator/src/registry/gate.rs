@@ -116,7 +116,8 @@ pub async fn decide(
                 None => {
                     return Err(Error::Registry(format!(
                         "champion {model}@{version} was not measured on {}, on which \
-                         {model}@{candidate} was trained: train it again, which measures both",
+                         {model}@{candidate} was trained: `voxage evaluate --model \
+                         {model}@{version} --dataset NAME` measures it on the newest version",
                         own.manifest
                     )));
                 }
