@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-scale chaos fuzz clean
+.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-models bench-networks bench-scale bench-serve chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -13,7 +13,10 @@ help:
 	@echo "make bench-extract             the extractor's speed beside librosa's and Praat's"
 	@echo "make bench-loader              the loader's speed beside LitData's, pyarrow's, MosaicML's and WebDataset's"
 	@echo "make bench-steps               the training step's speed beside PyTorch's"
+	@echo "make bench-networks            the training step's time of every network"
+	@echo "make bench-models SEEDS=3      every model and setting on the same folds; goes on where it was"
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
+	@echo "make bench-serve               latency and throughput of predictions over HTTP"
 	@echo "make chaos                     the tests of faults, three times, on batches five times as large"
 	@echo "make fuzz MINUTES=60           look for files that break the extractor"
 	@echo "make build                     voxage and voxage-trainer, optimised"
@@ -69,6 +72,19 @@ bench-steps: setup
 	cargo build --release --locked -p voxage-trainer --example steps
 	@$$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/steps.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/steps
+
+# Predictions over HTTP, clients on the same machine.
+bench-serve: build
+	@tests/bench/serve.py $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage
+
+# On the recordings in VOXAGE_DATA; hours. What is done is kept in the cache.
+bench-models: build
+	@VOXAGE_WEIGHTS=$$(deploy/weights) tests/bench/models.py $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage \
+	  "$(data)" "$(cache)/bench-models" --seeds "$(or $(SEEDS),3)"
+
+# The training step of every network on the processor.
+bench-networks: setup
+	cargo run --release --locked -p voxage-trainer --example architectures -- 2
 
 chaos:
 	@deploy/setup test

@@ -27,6 +27,7 @@ pub const KEYS: Keys = &[
     "cache",
     "spec",
     "train",
+    "gate",
 ];
 
 pub fn command() -> Command {

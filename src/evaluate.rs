@@ -1,22 +1,53 @@
-//! `voxage evaluate`: measures a model on speakers that it has not seen.
+//! `voxage evaluate`: measures a model on speakers that it has not seen, or, with `--cv`, a
+//! way of learning on every speaker.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgAction, Command, value_parser};
+use serde_json::json;
 use voxage_contract::training::{EvaluateRequest, Event, Request};
+use voxage_coordinator::study;
 
 use crate::settings::Keys;
+use crate::studies;
 use crate::trainer::Trainer;
-use crate::{Call, output, report, train};
+use crate::{Call, output, report, study as carrying_out, train};
 
-pub const KEYS: Keys = &["root", "s3", "cache", "dataset", "model"];
+pub const KEYS: Keys = &[
+    "root",
+    "s3",
+    "cache",
+    "dataset",
+    "model",
+    "queue",
+    "queue_name",
+    "queue_ca",
+    "train",
+    "upkeep",
+];
 
 pub fn command() -> Command {
+    let count = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("N")
+            .value_parser(value_parser!(u64).range(1..))
+            .help(help)
+    };
+    let column = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("COLUMN").requires("cv").help(help)
+    };
     Command::new("evaluate")
-        .about("Measure a model on the test speakers, beside the mean-age baseline")
-        .after_help("Without --dataset, on the very version that the model was trained on.")
+        .about("Measure a model on the test speakers, or a way of learning on all speakers")
+        .after_help(
+            "Without --dataset, a model is measured on the very version that it was trained on.\n\
+             With --cv, the settings of a training say what is measured: each fold is predicted \
+             by a training that has not heard its speakers, beside mean ages and a ridge on the \
+             same folds. What is done is not done again; with --queue, trainers do it. \
+             `voxage studies` shows what was found.",
+        )
         .arg(
             Arg::new("out")
                 .long("out")
@@ -24,12 +55,40 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Write the predictions to this CSV file too"),
         )
+        .arg(
+            count("cv", "Cut the speakers into N folds, and hold out one after the other")
+                .conflicts_with("model"),
+        )
+        .arg(count("seeds", "With --cv: so many seeds, from --seed on [default: 1]").requires("cv"))
+        .arg(
+            column("by", "With --cv: errors by the values of a column, too; may be repeated")
+                .action(ArgAction::Append),
+        )
+        .arg(column("hold-out", "With --cv: hold out values of a column instead of speakers"))
+        .arg(
+            Arg::new("against")
+                .long("against")
+                .value_name("STUDY")
+                .requires("cv")
+                .help("With --cv: compare with another study of the same recordings"),
+        )
 }
 
 pub async fn run(call: Call) -> Result<ExitCode> {
-    let settings = &call.resolved.settings;
     let out = call.matches.get_one::<PathBuf>("out");
     out.map_or(Ok(()), |out| output::check_place(out))?;
+    match call.matches.get_one::<u64>("cv") {
+        Some(folds) => all_speakers(&call, *folds).await,
+        None => one_model(&call).await,
+    }
+}
+
+async fn one_model(call: &Call) -> Result<ExitCode> {
+    let of_trainings = |id: &&str| id.starts_with("train.") || id.starts_with("upkeep.");
+    if let Some(setting) = call.matches.ids().map(clap::Id::as_str).find(of_trainings) {
+        bail!("{setting} is about trainings, and without --cv there is none");
+    }
+    let settings = &call.resolved.settings;
     let store = settings.existing_store().await?;
     let manifest = if settings.dataset.is_empty() {
         None
@@ -42,10 +101,13 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         model: settings.model.clone(),
         manifest,
     });
-    let end =
-        Trainer::start(&request).await?.finish(std::iter::empty(), &call.stop, |_| Ok(())).await?;
+    let trainer = Trainer::start(&request).await?;
+    let end = tokio::select! {
+        end = trainer.finish(std::iter::empty(), &call.stop, |_| Ok(())) => end?,
+        () = call.stop.cancelled() => bail!("stopped"),
+    };
     let Event::Evaluated(evaluated) = end else { bail!("the trainer answered {end:?}") };
-    if let Some(out) = out {
+    if let Some(out) = call.matches.get_one::<PathBuf>("out") {
         let table = store.get(&evaluated.predictions).await?;
         output::write_file(out, |file| Ok(std::io::Write::write_all(file, &table)?))?;
     }
@@ -58,6 +120,42 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             settings.root,
             evaluated.predictions
         )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn all_speakers(call: &Call, folds: u64) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    let store = settings.existing_store().await?;
+    let against = match call.matches.get_one::<String>("against") {
+        Some(name) => Some(study::study(&*store, name).await?),
+        None => None,
+    };
+    let request = study::Request {
+        manifest: train::newest(&*store, settings).await?,
+        settings: train::with_checkpoint(&*store, &settings.train).await?,
+        folds,
+        seeds: call.matches.get_one::<u64>("seeds").copied().unwrap_or(1),
+        by: call.matches.get_many("by").into_iter().flatten().cloned().collect(),
+        hold_out: call.matches.get_one("hold-out").cloned(),
+    };
+    let study = study::Study::begin(&*store, request).await?;
+    carrying_out::carry_out(&*store, settings, &study, &call.stop).await?;
+    let findings = study.conclude(&*store).await?;
+    if let Some(out) = call.matches.get_one::<PathBuf>("out") {
+        let table = carrying_out::table(&*store, &study).await?;
+        output::write_file(out, |file| Ok(std::io::Write::write_all(file, &table)?))?;
+    }
+    let compared = match against {
+        Some(other) => {
+            let other = other.open(&*store).await?;
+            Some(studies::compared(&*store, &study, &other).await?)
+        }
+        None => None,
+    };
+    call.output.answer(&json!({ "findings": findings, "against": compared }), || {
+        let compared = compared.as_ref().map(studies::comparison).unwrap_or_default();
+        format!("{}\n{compared}", studies::shown(&findings))
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,21 +5,29 @@ mod config;
 mod coordinator;
 mod dataset;
 mod dead;
+mod drift;
 mod ends;
 mod evaluate;
 mod extract;
 mod feature_worker;
+mod gc;
 mod isolated;
 mod manifest;
+mod models;
 mod output;
+mod page;
 mod predict;
 mod progress;
 mod rejects;
 mod report;
 mod run;
 mod runs;
+mod schedule;
+mod serve;
 mod settings;
 mod status;
+mod studies;
+mod study;
 mod submit;
 mod synth;
 mod train;
@@ -76,7 +84,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 20] {
+fn verbs() -> [Verb; 27] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -106,9 +114,16 @@ fn verbs() -> [Verb; 20] {
         verb!(isolated),
         verb!(train, Orderly),
         verb!(runs),
+        verb!(models),
+        verb!(drift),
+        verb!(gc),
+        verb!(schedule),
         verb!(dataset),
-        verb!(evaluate),
+        verb!(evaluate, Orderly),
+        verb!(studies),
+        verb!(page),
         verb!(predict),
+        verb!(serve, Service),
         verb!(config),
         verb!(synth),
     ]

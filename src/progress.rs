@@ -78,9 +78,10 @@ impl Progress {
 
     fn line(&self, done: u64, total: u64, message: &str) {
         let rate = done.saturating_sub(self.before) as f64 / self.start.elapsed().as_secs_f64();
-        let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
+        let left = total.saturating_sub(done) as f64 / rate;
+        let left = if rate > 0.0 { format!("ETA {left:.0} s") } else { "ETA unknown".into() };
         if total > 0 {
-            eprintln!("{:8} {done}/{total} {rate:.1}/s ETA {left:.0} s {message}", self.stage);
+            eprintln!("{:8} {done}/{total} {rate:.1}/s {left} {message}", self.stage);
         } else {
             eprintln!("{:8} {done} {rate:.1}/s {message}", self.stage);
         }

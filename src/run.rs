@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use voxage_contract::training::{Evaluation, Request, TrainRequest};
 use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::dispatch::Missing;
-use voxage_coordinator::{Submission, plan, plan_all, seal, submit};
+use voxage_coordinator::{Submission, plan, plan_all, registry, seal, submit};
 use voxage_features::Worker;
 use voxage_transport::{InProcess, Store};
 
@@ -83,6 +83,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     if call.resolved.is_default("dataset") {
         refuse_foreign(&*store, &dataset, &audio_root).await?;
     }
+    let learning = train::with_checkpoint(&*store, &settings.train).await?;
     let features = async {
         tokio::select! {
             submitted = submitted(&*store, settings, &path, audio_root, &dataset) => submitted?,
@@ -100,10 +101,11 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         patient: true,
         fold: None,
         manifest: key.clone(),
+        against: registry::champion_key(&*store, &model).await?,
         model,
-        settings: settings.train.clone(),
+        settings: learning,
     }));
-    let trained = train::trained(&request, &call.stop).await?;
+    let trained = train::trained(&*store, &request, &call.stop).await?;
     let SealedManifest { submitted, rows, rejects, .. } = sealed;
     let answer = Answer {
         dataset,

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use voxage_contract::training::{TrainSettings, Upkeep};
 use voxage_contract::{Embedding, FeatureSpec, Name, ShardLimits};
+use voxage_coordinator::registry::Gate;
 use voxage_extract::Weights;
 
 use help::HELP;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub train: TrainSettings,
     /// How it is carried out.
     pub upkeep: Upkeep,
+    /// What a version must do to become the champion.
+    pub gate: Gate,
 }
 
 /// How to reach an S3 server, where the environment's `AWS_*` do not say it.
@@ -140,6 +143,7 @@ impl Default for Settings {
             spec: FeatureSpec::default(),
             train: TrainSettings { threads: cores, ..TrainSettings::default() },
             upkeep: Upkeep::default(),
+            gate: Gate::default(),
         }
     }
 }
@@ -191,18 +195,18 @@ pub fn args(keys: Keys) -> impl Iterator<Item = Arg> {
         };
         Arg::new(*key).long(flag(key)).value_name("VALUE").help(help).help_heading(heading)
     });
-    let spec = Arg::new("spec")
-        .long("spec")
-        .value_name("FILE")
-        .help("TOML file with the feature spec (the keys below spec.)")
-        .help_heading(heading);
-    let has_spec = listens(keys, "spec.mono");
+    let file = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FILE").help(help).help_heading(heading)
+    };
+    let spec = file("spec", "TOML file with the feature spec (the keys below spec.)");
+    let train = file("train", "TOML file with how to train (the keys below train.)");
+    let (has_spec, has_train) = (listens(keys, "spec.mono"), listens(keys, "train.seed"));
     let config = Arg::new("config")
         .long("config")
         .value_name("FILE")
         .help("TOML file with settings; unknown keys are errors [env: VOXAGE_CONFIG]")
         .help_heading(heading);
-    own.chain(has_spec.then_some(spec)).chain([config])
+    own.chain(has_spec.then_some(spec)).chain(has_train.then_some(train)).chain([config])
 }
 
 fn listens(keys: Keys, key: &str) -> bool {
@@ -254,7 +258,8 @@ pub fn resolve(matches: &ArgMatches, env: &Variables) -> Result<Resolved> {
     };
     let argument = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let config = argument("config").or_else(|| env.get("VOXAGE_CONFIG").cloned());
-    for (file, prefix) in [(config, ""), (argument("spec"), "spec.")] {
+    for (file, prefix) in [(config, ""), (argument("spec"), "spec."), (argument("train"), "train.")]
+    {
         let Some(file) = file else { continue };
         for (key, value) in leaves(&read(Path::new(&file))?, prefix) {
             let key = find(&known, &key).with_context(|| file.clone())?;

@@ -1,23 +1,28 @@
 //! `voxage train`: fits a model to the newest sealed version of a data set.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, Command};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use voxage_contract::training::{Access, Event, Request, TrainRequest, Trained, Upkeep};
-use voxage_contract::{Name, Training};
+use voxage_contract::digest::Digest;
+use voxage_contract::training::{
+    Access, Event, Request, TrainRequest, TrainSettings, Trained, Upkeep,
+};
+use voxage_contract::{Name, Training, keys};
 use voxage_coordinator::register::datasets;
 use voxage_coordinator::trainings::{self, Standing};
-use voxage_coordinator::{runs, seal};
-use voxage_transport::Store;
+use voxage_coordinator::{registry, runs, seal};
+use voxage_transport::{Store, StoreExt as _};
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
 use crate::trainer::Trainer;
-use crate::{Call, ends, report};
+use crate::{Call, ends, page, report};
 
 pub const KEYS: Keys = &[
     "root",
@@ -33,7 +38,7 @@ pub const KEYS: Keys = &[
 ];
 
 /// Between two looks at a training that others carry out.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub fn command() -> Command {
     Command::new("train")
@@ -54,6 +59,7 @@ pub fn command() -> Command {
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let store = settings.existing_store().await?;
+    let model = settings.model.parse()?;
     let request = TrainRequest {
         root: settings.root.clone(),
         access: settings.access(),
@@ -61,11 +67,12 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         patient: true,
         fold: None,
         manifest: newest(&*store, settings).await?,
-        model: settings.model.parse()?,
-        settings: settings.train.clone(),
+        against: registry::champion_key(&*store, &model).await?,
+        model,
+        settings: with_checkpoint(&*store, &settings.train).await?,
     };
     let trained = if settings.queue.is_empty() {
-        trained(&Request::Train(Box::new(request)), &call.stop).await?
+        trained(&*store, &Request::Train(Box::new(request)), &call.stop).await?
     } else {
         let training = asked(&*store, settings, &request).await?;
         if !call.matches.get_flag("wait") {
@@ -91,6 +98,27 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         )
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of a training, for which the published checkpoint that it starts from is put
+/// into the store: whoever trains finds it there.
+pub async fn with_checkpoint(store: &dyn Store, settings: &TrainSettings) -> Result<TrainSettings> {
+    let mut settings = settings.clone();
+    if !settings.pretrained.is_empty() {
+        let file = PathBuf::from(&settings.pretrained);
+        let name = Name::nearest(&file.file_stem().unwrap_or_default().to_string_lossy());
+        let read = move || {
+            let bytes = std::fs::read(&file)
+                .with_context(|| format!("setting train.pretrained: {}", file.display()))?;
+            Ok::<_, anyhow::Error>((Digest::new("pretrained").part(&bytes).hex(), bytes))
+        };
+        let (digest, bytes) = spawn_blocking(read).await??;
+        settings.pretrained = keys::pretrained(&digest, &name);
+        if !store.exists(&settings.pretrained).await? {
+            store.put_new(&settings.pretrained, bytes.into()).await?;
+        }
+    }
+    Ok(settings)
 }
 
 /// Asks for a training over the queue.
@@ -136,24 +164,38 @@ async fn followed(store: &dyn Store, training: &Training) -> Result<Trained> {
     }
 }
 
-/// Has a model trained; a stop makes it leave a checkpoint and end.
-pub async fn trained(request: &Request, stop: &CancellationToken) -> Result<Trained> {
+/// Has a model trained, and puts its report beside it; a stop makes it leave a checkpoint and
+/// end.
+pub async fn trained(
+    store: &dyn Store,
+    request: &Request,
+    stop: &CancellationToken,
+) -> Result<Trained> {
     let mut progress = Progress::new("train", 0);
+    let trained = carried_out(request, stop, |event| match event {
+        Event::Progress { done, total, message } => progress.set(done, total, &message),
+        Event::Note { message } => progress.note(&message),
+        _ => {}
+    });
+    let trained = trained.await?;
+    progress.finish(&format!("{} epochs, the best was {}", trained.epochs, trained.best_epoch));
+    page::beside(store, &trained.model).await;
+    Ok(trained)
+}
+
+/// The same for whoever wants to say how it goes.
+pub async fn carried_out(
+    request: &Request,
+    stop: &CancellationToken,
+    mut hear: impl FnMut(Event),
+) -> Result<Trained> {
     let trainer = Trainer::start(request).await?;
     let end = trainer.finish(std::iter::empty(), stop, |event| {
-        match event {
-            Event::Progress { done, total, message } => progress.set(done, total, &message),
-            Event::Note { message } => progress.note(&message),
-            _ => {}
-        }
+        hear(event);
         Ok(())
     });
     match end.await? {
-        Event::Trained(trained) => {
-            progress
-                .finish(&format!("{} epochs, the best was {}", trained.epochs, trained.best_epoch));
-            Ok(trained)
-        }
+        Event::Trained(trained) => Ok(trained),
         Event::Interrupted { run, step } => {
             bail!("stopped: run {run} goes on from step {step} when this is run again")
         }

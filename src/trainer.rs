@@ -95,8 +95,10 @@ impl Trainer {
                     Event::Failed { message, transient } => {
                         bail!(Failed { message, transient });
                     }
-                    event
-                    @ (Event::Progress { .. } | Event::Note { .. } | Event::Prediction(_)) => {
+                    event @ (Event::Progress { .. }
+                    | Event::Note { .. }
+                    | Event::Prediction(_)
+                    | Event::Serving { .. }) => {
                         hear(event)?;
                     }
                     end => last = Some(end),

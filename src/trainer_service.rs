@@ -24,7 +24,7 @@ use voxage_transport::{Amqp, AmqpQueue, Delivery, Queue as _, Store};
 
 use crate::settings::{Keys, Settings};
 use crate::trainer::{self, Failed, Trainer};
-use crate::{Call, ends};
+use crate::{Call, ends, page};
 
 pub const KEYS: Keys =
     &["root", "queue", "queue_name", "queue_ca", "s3", "cache", "upkeep", "log_format"];
@@ -168,7 +168,12 @@ impl Service {
             Ok(())
         });
         match end.await {
-            Ok(Event::Trained(trained)) => info!(model = trained.model, "trained"),
+            Ok(Event::Trained(trained)) => {
+                info!(model = trained.model, "trained");
+                if !trained.model.is_empty() {
+                    page::beside(&*self.store, &trained.model).await;
+                }
+            }
             Ok(Event::Busy { holder, .. }) => info!(holder, "another is at it"),
             Ok(Event::Interrupted { step, .. }) => {
                 info!(step, "handed over");

@@ -45,24 +45,29 @@ fn hand_in(cluster: &Cluster, manifest: &Path, more: &[&str]) {
     }
 }
 
-/// Makes sure that a fault falls among work: if there is little left, more is submitted.
+/// Makes sure that a fault falls among work: while there is little left, more is submitted, and
+/// more again if that was done at once.
 fn at_work(cluster: &Cluster, more: &[&str]) {
     static BATCHES: AtomicUsize = AtomicUsize::new(0);
-    let left = || {
+    let enough = || {
         let status = cluster.json(&["status", "d", "--queue", ""]);
-        status["datasets"][0]["left"].as_u64().unwrap()
+        status["datasets"][0]["left"].as_u64().unwrap() >= BATCH as u64 / 2
     };
-    if left() < BATCH as u64 / 2 {
+    for times in [1, 4, 16, 64] {
+        if enough() {
+            return;
+        }
         let voices = cluster.place.path("voices");
         let table = std::fs::read_to_string(voices.join("recordings.csv")).unwrap();
         let (header, rows) = table.split_once('\n').unwrap();
         let batch = BATCHES.fetch_add(1, Ordering::SeqCst);
-        let rows: String = rows.lines().map(|row| format!("again{batch}-{row}\n")).collect();
+        let again = |time| rows.lines().map(move |row| format!("again{batch}-{time}-{row}\n"));
+        let rows: String = (0..times).flat_map(again).collect();
         let manifest = voices.join(format!("again{batch}.csv"));
         std::fs::write(&manifest, format!("{header}\n{rows}")).unwrap();
         hand_in(cluster, &manifest, more);
     }
-    assert!(left() > 0, "all was done at once");
+    assert!(enough(), "all was done at once");
 }
 
 /// A moment that looks random and is the same in each run.

@@ -1,4 +1,5 @@
 //! The whole job through the command, on synthetic voices.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -13,16 +13,25 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use voxage_contract::keys;
 
-/// A network with everything that has a state: dropout, a running mean, random crops.
+/// A network with everything that has a state: batch norms, dropout, a running mean, random
+/// crops, changes to batches.
 const SETTINGS: &[&str] = &[
     "--architecture",
-    "seed-cnn-mlp",
+    "se-resnet",
+    "--se-resnet-channels",
+    "4,8",
+    "--se-resnet-blocks",
+    "1,1",
+    "--drop-path",
+    "0.2",
+    "--augment-time-mask",
+    "20",
+    "--augment-mixup",
+    "0.4",
+    "--warmup-steps",
+    "20",
     "--batch-size",
     "8",
-    "--channels",
-    "4,8",
-    "--image-units",
-    "16",
     "--image",
     "random_crop",
     "--ema",

@@ -45,6 +45,30 @@ pub enum Error {
     /// Several runs have names that begin so.
     #[error("several runs begin with '{0}': write more of the name")]
     SeveralRuns(String),
+    /// There is no such version of a model.
+    #[error("there is no {0}: `voxage models list` lists the versions that there are")]
+    NoVersion(String),
+    /// There is no such schedule.
+    #[error("there is no schedule '{0}': `voxage schedule list` lists those that there are")]
+    NoSchedule(String),
+    /// A schedule cannot be as it is wanted.
+    #[error("{0}")]
+    Schedule(String),
+    /// A version cannot become the champion.
+    #[error("{0}")]
+    Registry(String),
+    /// There is no such study.
+    #[error("there is no study '{0}': `voxage studies list` lists those that there are")]
+    NoStudy(String),
+    /// Several studies have names that begin so.
+    #[error("several studies begin with '{0}': write more of the name")]
+    SeveralStudies(String),
+    /// A study that cannot be.
+    #[error("{0}")]
+    Study(String),
+    /// A training that a study needs has not ended.
+    #[error("run {0} has not ended: repeat the study's `voxage evaluate --cv` to go on with it")]
+    NotTrained(String),
     /// The data set has a batch that is not planned.
     #[error("data set '{dataset}' is not complete: batch {batch} is not planned yet")]
     Unplanned {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use tokio::sync::Semaphore;
@@ -23,6 +23,8 @@ use crate::company::{BEAT_EVERY, Company};
 use crate::dispatch::{Missing, publish};
 use crate::plan::Planner;
 use crate::register::{Register, datasets};
+use crate::schedule::stages::Work;
+use crate::schedule::{self, Night};
 use crate::trainings::Trainings;
 use crate::{Result, seal, submit};
 
@@ -97,8 +99,9 @@ impl Coordinator {
             troubles: Mutex::default(),
         });
         info!(process = house.process, "coordinator ready");
-        let trainings = house.tend_trainings(self.amqp.queue("trainings").await?);
-        let mut trainings = std::pin::pin!(trainings);
+        let queue = self.amqp.queue("trainings").await?;
+        let mut schedules = std::pin::pin!(house.tend_schedules(queue.clone()));
+        let mut trainings = std::pin::pin!(house.tend_trainings(queue));
         let (mut jobs, mut busy) = (JoinSet::new(), HashSet::new());
         let mut beat = tokio::time::interval(BEAT_EVERY);
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -122,6 +125,7 @@ impl Coordinator {
                 }
                 () = house.company.news() => {}
                 () = &mut trainings => continue,
+                () = &mut schedules => continue,
                 _ = look.tick() => {}
             }
             match datasets(&*house.store).await {
@@ -174,6 +178,24 @@ impl House {
             if let Err(error) = trainings.tend(&*self.store, &queue, &self.company).await {
                 warn!(%error, "no look at the trainings");
             }
+        }
+    }
+
+    /// Looks after the schedules, for ever.
+    async fn tend_schedules(&self, queue: AmqpQueue) {
+        let work = Work {
+            store: Arc::clone(&self.store),
+            trainings: Arc::new(queue),
+            sources: self.sources.clone(),
+        };
+        loop {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = schedule::Instant(since.as_secs() as i64);
+            let (store, process) = (&*self.store, self.process.as_str());
+            if let Err(error) = (Night { store, stages: &work, process, now }).tend().await {
+                warn!(%error, "no look at the schedules");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -6,16 +6,20 @@ use std::path::Path;
 
 use futures::StreamExt as _;
 use proptest::prelude::*;
-use voxage_contract::{BatchId, FeatureSpec, Name, Reject, ShardLimits, Task, keys};
+use voxage_contract::{
+    BatchId, FeatureSpec, MelStorage, Name, Reject, SealedManifest, ShardLimits, Task, keys,
+};
 use voxage_shards::{Columns, Row, Shard, encode};
 use voxage_transport::source::Sources;
-use voxage_transport::{Dir, InProcess, Queue as _, Store as _};
+use voxage_transport::{Dir, InProcess, Queue as _, Store as _, StoreExt as _};
 
 use crate::dispatch::Missing;
+use crate::gc::garbage;
 use crate::plan::Counts;
-use crate::register::cancel;
+use crate::register::{Register, cancel};
 use crate::seal::seal;
 use crate::status::{State, status};
+use crate::submit::read;
 use crate::{Error, Submission, plan_all, submit};
 
 struct House {
@@ -262,4 +266,76 @@ async fn a_cancelled_batch_is_as_if_it_had_not_been_submitted() {
     house.submit(&ages(2..8, 31)).await;
     assert_eq!(house.work().await, 0);
     assert_eq!(house.sealed().await.len(), 8);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_garbage_is_missed_by_nobody(
+        steps in prop::collection::vec((manifest(), 0..5u8), 1..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut house = House::new();
+            let mut batches = 0;
+            for (manifest, step) in &steps {
+                house.submit(manifest).await;
+                batches += 1;
+                match step {
+                    0 => drop(house.work().await),
+                    1 => {
+                        house.work().await;
+                        house.sealed().await;
+                    }
+                    2 => drop(house.cancel(batches).await),
+                    3 => {
+                        // Made under a spec that is given up before it is sealed.
+                        house.work().await;
+                        house.spec.mel.storage = match house.spec.mel.storage {
+                            MelStorage::U8 => MelStorage::F16,
+                            _ => MelStorage::U8,
+                        };
+                    }
+                    _ => {}
+                }
+            }
+            // A submission that was cut off, and a run's way that is behind it.
+            let part = keys::part(&house.dataset, &"0f".repeat(16));
+            let [checkpoint, begun] =
+                ["0123456789abcdef", "fedcba9876543210"].map(|run| keys::checkpoint(run, 7));
+            let result = keys::run("0123456789abcdef", "result.json");
+            for key in [&part, &checkpoint, &begun, &result] {
+                house.store.put_new(key, "x".into()).await.unwrap();
+            }
+
+            assert_eq!(garbage(&house.store, 0).await.unwrap(), []);
+            let found = garbage(&house.store, i64::MAX).await.unwrap();
+            let keys: Vec<&String> = found.iter().map(|one| &one.key).collect();
+            assert!(keys.contains(&&part) && keys.contains(&&checkpoint), "{found:?}");
+            assert!(!keys.contains(&&begun) && !keys.contains(&&result), "{found:?}");
+            // What the data set is to be is what its newest batch says.
+            let register = Register::read(&house.store, &house.dataset).await.unwrap();
+            let Some(newest) = register.newest() else { return };
+            house.spec = read(&house.store, &house.dataset, newest).await.unwrap().spec;
+            let missing = async |house: &House| {
+                Missing::find(&house.store, &house.dataset, &house.spec).await.unwrap().shards()
+            };
+            let before = missing(&house).await;
+            for one in &found {
+                house.store.delete(&one.key).await.unwrap();
+            }
+            assert_eq!(garbage(&house.store, i64::MAX).await.unwrap(), []);
+            assert_eq!(missing(&house).await, before);
+            for key in house.store.keys(&keys::manifests(&house.dataset)).await.unwrap() {
+                let sealed: SealedManifest = crate::study::read(&house.store, &key).await.unwrap();
+                for shard in sealed.shards {
+                    let key = keys::shard(&sealed.dataset, &sealed.spec_id, &shard.id);
+                    assert!(house.store.exists(&key).await.unwrap(), "{key}");
+                }
+            }
+            house.work().await;
+            house.sealed().await;
+        });
+    }
 }

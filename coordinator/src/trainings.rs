@@ -14,7 +14,7 @@ use voxage_contract::{Training, keys};
 use voxage_transport::{AmqpQueue, Put, Queue, Store, StoreExt as _};
 
 use crate::company::Company;
-use crate::{Error, Result};
+use crate::{Error, Result, registry};
 
 /// For so long a training that waits for a trainer may be in nobody's sight: it circles
 /// between the queue and its delay while one is at work on it.
@@ -42,6 +42,11 @@ pub async fn ask(store: &dyn Store, queue: &dyn Queue, request: &TrainRequest) -
     loop {
         let put = store.put_new(&keys::asked(&run, number), bytes.clone().into()).await?;
         let training = Training { version: WIRE_VERSION, run: run.clone(), ask: number };
+        if self::request(store, &training).await?.against != request.against {
+            // The same run, to be compared with another.
+            number += 1;
+            continue;
+        }
         match standing(store, &training).await? {
             Standing::Failed(_) => number += 1,
             standing => {
@@ -70,6 +75,12 @@ pub async fn request(store: &dyn Store, training: &Training) -> Result<TrainRequ
 pub async fn standing(store: &dyn Store, training: &Training) -> Result<Standing> {
     let result = keys::run(&training.run, "result.json");
     if let Some(bytes) = store.get_opt(&result).await? {
+        let TrainRequest { manifest, against, .. } = request(store, training).await?;
+        if let Some(other) = against
+            && !registry::is_measured(store, &other, &manifest).await?
+        {
+            return Ok(Standing::Open);
+        }
         let trained = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&result, e))?;
         return Ok(Standing::Trained(trained));
     }

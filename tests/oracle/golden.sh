@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes the golden features and the format fixtures that the extractor's tests compare with.
+# Writes the golden features and the format fixtures that the tests of extractor and trainer
+# compare with.
 # Not needed to run the tests. Its Python packages need Python 3.11 or later.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,3 +18,5 @@ else
 fi
 python=$(deploy/venv tests/oracle/embedding.txt)
 "$python" tests/oracle/embedding.py "$(deploy/weights)" "$wavs" workers/extract/tests/golden/embedding.json
+python=$(deploy/venv tests/oracle/timm.txt)
+"$python" -P tests/oracle/timm_golden.py workers/trainer/tests/golden

@@ -103,6 +103,13 @@ impl fmt::Display for ShardId {
 /// What tells whether a store takes conditional puts.
 pub const PROBE: &str = "probe/conditional-put";
 
+/// A published checkpoint that trainings start from, by the digest of its bytes and the name of
+/// its file.
+#[must_use]
+pub fn pretrained(digest: &str, name: &Name) -> String {
+    format!("pretrained/{digest}/{name}.safetensors")
+}
+
 /// Where all data sets are.
 pub const DATASETS: &str = "datasets/";
 
@@ -151,10 +158,16 @@ pub fn batched_dataset(key: &str) -> Option<Name> {
     key.strip_prefix(BATCHES)?.split('/').next()?.parse().ok()
 }
 
+/// Where the parts of batches are.
+#[must_use]
+pub fn parts(dataset: &Name) -> String {
+    format!("{DATASETS}{dataset}/parts/")
+}
+
 /// A part of a batch, named by the digest of what is in it.
 #[must_use]
 pub fn part(dataset: &Name, digest: &str) -> String {
-    format!("{DATASETS}{dataset}/parts/{digest}.pb.zst")
+    format!("{}{digest}.pb.zst", parts(dataset))
 }
 
 /// Where audio is that was uploaded with a submission.
@@ -304,6 +317,91 @@ pub fn version(model: &Name, number: u64) -> String {
     format!("{}{number:08}/", versions(model))
 }
 
+/// Where all models are.
+pub const MODELS: &str = "models/";
+
+/// The model and the number of the version that a key belongs to.
+#[must_use]
+pub fn version_of(key: &str) -> Option<(Name, u64)> {
+    let (model, rest) = key.strip_prefix(MODELS)?.split_once("/versions/")?;
+    Some((model.parse().ok()?, rest.split('/').next()?.parse().ok()?))
+}
+
+/// Where the promotions of a model are.
+#[must_use]
+pub fn champions(model: &Name) -> String {
+    format!("{MODELS}{model}/champion/")
+}
+
+/// A numbered promotion: the highest is in force.
+#[must_use]
+pub fn champion(model: &Name, number: u64) -> String {
+    format!("{}{number:08}.json", champions(model))
+}
+
+/// What a run's model said of the test split of a sealed manifest.
+#[must_use]
+pub fn predictions(run: &str, manifest: &str) -> String {
+    let name = manifest.trim_end_matches(".json").replace('/', "-");
+    self::run(run, &format!("predictions/{name}.csv"))
+}
+
+/// Where all schedules are.
+pub const SCHEDULES: &str = "schedules/";
+
+/// The settings of a schedule: the highest number is in force.
+#[must_use]
+pub fn schedule(name: &Name, number: u64) -> String {
+    format!("{SCHEDULES}{name}/settings/{number:08}.json")
+}
+
+/// The schedule and the number of a key of its settings.
+#[must_use]
+pub fn schedule_of(key: &str) -> Option<(Name, u64)> {
+    let (name, file) = key.strip_prefix(SCHEDULES)?.split_once("/settings/")?;
+    Some((name.parse().ok()?, file.strip_suffix(".json")?.parse().ok()?))
+}
+
+/// Says that a schedule has taken a manifest in, named by its SHA-256.
+#[must_use]
+pub fn taken(name: &Name, sha256: &str) -> String {
+    format!("{SCHEDULES}{name}/taken/{sha256}.json")
+}
+
+/// Where the firings of a schedule are.
+#[must_use]
+pub fn fires(name: &Name) -> String {
+    format!("{SCHEDULES}{name}/fires/")
+}
+
+/// An object of a firing, which is named by when it is due.
+#[must_use]
+pub fn fire(name: &Name, due: &str, object: &str) -> String {
+    format!("{}{due}/{object}.json", fires(name))
+}
+
+/// The firing and the object of a key.
+#[must_use]
+pub fn fire_of<'a>(key: &'a str, name: &Name) -> Option<(&'a str, &'a str)> {
+    let (due, file) = key.strip_prefix(&fires(name))?.split_once('/')?;
+    Some((due, file.strip_suffix(".json")?))
+}
+
+/// Where the studies are.
+pub const STUDIES: &str = "studies/";
+
+/// An object of a study.
+#[must_use]
+pub fn study(study: &str, object: &str) -> String {
+    format!("{STUDIES}{study}/{object}")
+}
+
+/// The study that a key belongs to.
+#[must_use]
+pub fn study_of(key: &str) -> Option<&str> {
+    key.strip_prefix(STUDIES)?.split('/').next()
+}
+
 /// The data set that a key belongs to.
 #[must_use]
 pub fn dataset_of(key: &str) -> Option<Name> {
@@ -355,10 +453,14 @@ pub fn is_known(key: &str) -> bool {
         ["datasets", data, "audio", file] => {
             name(data) && hex(file.split('.').next().unwrap_or_default(), 32)
         }
-        ["models", model, "versions", n, "card.json" | "weights.safetensors"] => {
-            name(model) && number(n)
-        }
-        ["runs", run, "request.json" | "result.json"] => hex(run, 16),
+        [
+            "models",
+            model,
+            "versions",
+            n,
+            "card.json" | "weights.safetensors" | "report.html" | "card.md",
+        ] => name(model) && number(n),
+        ["runs" | "studies", id, "request.json" | "result.json"] => hex(id, 16),
         ["trainings", run, ask, "asked.json" | "failed.json"] => hex(run, 16) && number(ask),
         ["runs", run, "checkpoints", file] => {
             hex(run, 16) && file.strip_suffix(".safetensors").is_some_and(step)
@@ -371,6 +473,18 @@ pub fn is_known(key: &str) -> bool {
         }
         ["runs", run, "lease", term, beat] => {
             hex(run, 16) && number(term) && (number(beat) || beat == "end")
+        }
+        ["models", model, "champion", file] => {
+            name(model) && file.strip_suffix(".json").is_some_and(number)
+        }
+        ["schedules", schedule, "settings", file] => {
+            name(schedule) && file.strip_suffix(".json").is_some_and(number)
+        }
+        ["schedules", schedule, "taken", file] => {
+            name(schedule) && file.strip_suffix(".json").is_some_and(|digest| hex(digest, 64))
+        }
+        ["schedules", schedule, "fires", due, file] => {
+            name(schedule) && due.len() == 16 && due.ends_with('Z') && file.ends_with(".json")
         }
         ["runs", run, "predictions", file] => hex(run, 16) && file.ends_with(".csv"),
         _ => key == PROBE,
@@ -400,6 +514,10 @@ mod tests {
         assert_eq!(number_of(&plan(&name, 7), &plans(&name)), Some(7));
         assert_eq!(number_of(&manifest(&name, 8), &manifests(&name)), Some(8));
         assert_eq!(number_of(&version(&name, 12), &versions(&name)), Some(12));
+        assert_eq!(version_of(&version(&name, 12)), Some((name.clone(), 12)));
+        assert_eq!(schedule_of(&schedule(&name, 3)), Some((name.clone(), 3)));
+        let fired = fire(&name, "20261126T020000Z", "claim");
+        assert_eq!(fire_of(&fired, &name), Some(("20261126T020000Z", "claim")));
     }
 
     #[test]
@@ -416,6 +534,9 @@ mod tests {
             shard(&name, &spec, &ShardId("0f".repeat(16))),
             format!("{}{}.wav", audio(&name), "0f".repeat(16)),
             format!("{}card.json", version(&name, 1)),
+            format!("{}report.html", version(&name, 1)),
+            format!("{}card.md", version(&name, 1)),
+            study("0123456789abcdef", "request.json"),
             run("0123456789abcdef", "result.json"),
             asked("0123456789abcdef", 1),
             failed("0123456789abcdef", 1),
@@ -424,6 +545,11 @@ mod tests {
             events_until("0123456789abcdef", 1),
             lease_beat(&run_lease("0123456789abcdef"), 1, 2),
             lease_end(&run_lease("0123456789abcdef"), 1),
+            champion(&name, 1),
+            predictions("0123456789abcdef", &manifest(&name, 1)),
+            schedule(&name, 1),
+            taken(&name, &"0f".repeat(32)),
+            fire(&name, "20261126T020000Z", "claim"),
             PROBE.to_owned(),
         ] {
             assert!(is_known(&key), "{key}");

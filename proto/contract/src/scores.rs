@@ -31,6 +31,17 @@ pub fn scores(pairs: &[(f64, f64)]) -> Scores {
     }
 }
 
+/// Bands of ages, youngest first.
+pub const AGE_BANDS: [&str; 6] =
+    ["under 20", "20 to 29", "30 to 39", "40 to 49", "50 to 59", "60 and over"];
+
+/// The band of an age in years, as a position in [`AGE_BANDS`].
+#[must_use]
+pub fn age_band(age: f64) -> usize {
+    // A cast of what is below 0, or no number, gives 0.
+    (((age / 10.0).floor() - 1.0) as usize).min(AGE_BANDS.len() - 1)
+}
+
 /// Scores the prediction of one age for everyone.
 #[must_use]
 pub fn baseline(pairs: &[(f64, f64)], age: f64) -> Baseline {
@@ -64,6 +75,12 @@ mod tests {
         assert_eq!((one.rmse, one.r2, one.pearson), (Some(5.0), None, None));
         let constant = scores(&[(20.0, 25.0), (30.0, 25.0)]);
         assert_eq!((constant.r2, constant.pearson), (Some(0.0), None));
+    }
+
+    #[test]
+    fn bands_begin_where_they_say() {
+        let ages = [-1.0, 7.0, 19.99, 20.0, 29.9, 30.0, 49.9, 50.0, 60.0, 82.0];
+        assert_eq!(ages.map(age_band), [0, 0, 0, 1, 1, 2, 3, 4, 5, 5]);
     }
 
     #[test]

@@ -107,6 +107,17 @@ impl Recording {
     pub fn group(&self) -> &str {
         if self.speaker.is_empty() { &self.id } else { &self.speaker }
     }
+
+    /// What was submitted in a column that no other name here is for, or as the gender; empty
+    /// if nothing was.
+    #[must_use]
+    pub fn value(&self, column: &str) -> &str {
+        match self.metadata.get(column) {
+            Some(value) => value,
+            None if column == "gender" => self.gender().text().unwrap_or_default(),
+            None => "",
+        }
+    }
 }
 
 impl Group {

@@ -1,5 +1,6 @@
 //! The bytes of a shard back into rows.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -102,12 +103,13 @@ impl Shard {
         Self { file: Parts::of(self.file.len(), parts), ..self }
     }
 
-    /// What a training needs of its rows, but for the spectrograms.
+    /// What a training needs of its rows, but for the spectrograms; with what was submitted
+    /// in `column`, if one is named.
     ///
     /// # Errors
     /// If it is damaged or not at hand.
-    pub fn samples(&self) -> Result<SampleTable> {
-        SampleTable::read(self)
+    pub fn samples(&self, column: Option<&str>) -> Result<SampleTable> {
+        SampleTable::read(self, column)
     }
 
     /// What the shard says of itself.
@@ -121,7 +123,7 @@ impl Shard {
     /// # Errors
     /// If a row is not what was written.
     pub fn verify(&self) -> Result<()> {
-        let table = self.samples()?;
+        let table = self.samples(None)?;
         let good: Vec<_> = (0..table.len()).filter(|&row| table.is_good(row)).collect();
         let (mels, mut places) = (Mels::find(self, &table, &good)?, 0..good.len());
         let mut digest = Digest::new("rows");
@@ -261,9 +263,6 @@ impl<'a> Batch<'a> {
             .filter(|(name, values)| names.iter().any(|given| given == name) && values.is_valid(i))
             .map(|(name, values)| ((*name).to_owned(), values.value(i)))
             .collect();
-        let metadata = text(self.metadata, i).unwrap_or("{}");
-        let metadata = serde_json::from_str(metadata)
-            .map_err(|error| Error::NotAShard(format!("metadata of row {i}: {error}")))?;
         let (found, submitted) = self.warnings(i);
         let mut recording = Recording {
             id: self.id.value(i).into(),
@@ -273,7 +272,7 @@ impl<'a> Batch<'a> {
             age_years: self.age_years.is_valid(i).then(|| self.age_years.value(i)),
             speaker: text(self.speaker, i).unwrap_or_default().into(),
             given,
-            metadata,
+            metadata: metadata(self.metadata, i)?,
             warnings: submitted,
             ..Recording::default()
         };
@@ -342,6 +341,13 @@ pub(crate) fn column<'a, A: 'static>(batch: &'a RecordBatch, name: &str) -> Resu
 
 pub(crate) fn text(column: &StringArray, i: usize) -> Option<&str> {
     column.is_valid(i).then(|| column.value(i))
+}
+
+/// What a row has in the columns that no other is for.
+pub(crate) fn metadata(column: &StringArray, i: usize) -> Result<BTreeMap<String, String>> {
+    let object = text(column, i).unwrap_or("{}");
+    serde_json::from_str(object)
+        .map_err(|error| Error::NotAShard(format!("metadata of row {i}: {error}")))
 }
 
 fn list(column: &ListArray, i: usize) -> Vec<String> {

@@ -10,9 +10,9 @@ use arrow::array::{
 };
 use arrow::datatypes::Float32Type;
 use bytes::Bytes;
-use voxage_contract::{FeatureSpec, Gender, MelStorage, MelView, N_MELS, Split};
+use voxage_contract::{FeatureSpec, Gender, MelStorage, MelView, N_MELS, Recording, Split};
 
-use crate::decode::{Shard, column, text};
+use crate::decode::{Shard, column, metadata, text};
 use crate::mels::Mels;
 use crate::{Error, Result};
 
@@ -25,6 +25,8 @@ pub struct SampleTable {
     gender: StringArray,
     speaker: StringArray,
     split: StringArray,
+    /// What was submitted in the column that was asked for; empty if none was.
+    values: Vec<String>,
     tabular: Vec<Float64Array>,
     embedding: Option<FixedSizeListArray>,
     n_frames: UInt32Array,
@@ -47,7 +49,7 @@ const FIXED: [&str; 9] = [
 ];
 
 impl SampleTable {
-    pub(crate) fn read(shard: &Shard) -> Result<Self> {
+    pub(crate) fn read(shard: &Shard, asked: Option<&str>) -> Result<Self> {
         let spec = &shard.footer().spec;
         let n_rows = shard.metadata.metadata().file_metadata().num_rows();
         let n_rows = usize::try_from(n_rows).unwrap_or(0).max(1);
@@ -55,15 +57,21 @@ impl SampleTable {
             let name = column.path().parts().first().map_or("", String::as_str);
             FIXED.contains(&name)
                 || name == "embedding"
+                || (name == "metadata" && asked.is_some())
                 || spec.columns().any(|column| column.name == name)
         })?;
         let batch = batches.next().transpose()?;
         let batch = batch.ok_or_else(|| Error::NotAShard("it has no rows".into()))?;
-        Self::of(&batch, spec)
+        let mut table = Self::of(&batch, spec)?;
+        if let Some(asked) = asked {
+            table.values = values(&batch, asked)?;
+        }
+        Ok(table)
     }
 
     fn of(batch: &RecordBatch, spec: &FeatureSpec) -> Result<Self> {
         Ok(Self {
+            values: Vec::new(),
             id: column(batch, "id").cloned()?,
             status: column(batch, "status").cloned()?,
             age_years: column(batch, "age_years").cloned()?,
@@ -130,6 +138,17 @@ impl SampleTable {
     }
 }
 
+/// What each row has in a column, as [`Recording::value`] has it.
+fn values(batch: &RecordBatch, asked: &str) -> Result<Vec<String>> {
+    let (gender, objects) = (column(batch, "gender")?, column(batch, "metadata")?);
+    let value = |row| {
+        let mut recording = Recording { metadata: metadata(objects, row)?, ..Recording::default() };
+        recording.set_gender(text(gender, row).and_then(Gender::parse).unwrap_or_default());
+        Ok(recording.value(asked).to_owned())
+    };
+    (0..batch.num_rows()).map(value).collect()
+}
+
 /// One recording with its features. Cheap to clone: it looks into the shard's columns.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -174,6 +193,12 @@ impl Sample {
     #[must_use]
     pub fn split(&self) -> Split {
         text(&self.table.split, self.row).and_then(Split::parse).unwrap_or_default()
+    }
+
+    /// What was submitted in the column that the table was read with; empty if nothing was.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.table.values.get(self.row).map_or("", String::as_str)
     }
 
     /// One value for each of the spec's columns; none where it is not known.

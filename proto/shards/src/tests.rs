@@ -151,7 +151,9 @@ proptest! {
         };
         let shard = Shard::open(bytes.unwrap()).unwrap();
         shard.verify().unwrap();
-        let table = Arc::new(shard.samples().unwrap());
+        let columns = rows.iter().flat_map(|row| row.recording.metadata.keys());
+        let column = columns.map(String::as_str).next().unwrap_or("gender");
+        let table = Arc::new(shard.samples(Some(column)).unwrap());
         prop_assert_eq!(table.len(), rows.len());
         let good: Vec<_> = (0..rows.len()).filter(|&i| table.is_good(i)).collect();
         prop_assert_eq!(&good, &(0..rows.len()).filter(|&i| rows[i].outcome.is_ok()).collect::<Vec<_>>());
@@ -160,6 +162,7 @@ proptest! {
         for (place, &i) in some.iter().enumerate() {
             let sample = table.sample_with(i, &mels, place).unwrap();
             agrees(&sample, &rows[i]);
+            prop_assert_eq!(sample.value(), rows[i].recording.value(column));
             prop_assert_eq!(sample.mel().bytes, &rows[i].outcome.as_ref().unwrap().mel.bytes[..]);
         }
     }
@@ -171,14 +174,14 @@ proptest! {
         let tail = |n: u64| bytes.slice((size - n) as usize..);
         let needed = Shard::open_tail(&tail(8), size).unwrap().unwrap_err();
         let shard = Shard::open_tail(&tail(needed), size).unwrap().unwrap();
-        prop_assert!(shard.samples().is_err());
+        prop_assert!(shard.samples(None).is_err());
         let ranges = shard.table_ranges();
         prop_assert_eq!(ranges.len(), 1);
         let part = |range: &Range<u64>| {
             (range.start, bytes.slice(range.start as usize..range.end as usize))
         };
         let shard = shard.with_parts(ranges.iter().map(part).collect());
-        let table = Arc::new(shard.samples().unwrap());
+        let table = Arc::new(shard.samples(None).unwrap());
         for (i, row) in rows.iter().enumerate().filter(|(_, row)| row.outcome.is_ok()) {
             agrees(&table.sample(i), row);
         }

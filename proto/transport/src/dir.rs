@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -106,8 +107,8 @@ impl Store for Dir {
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
-        let size = self.blocking("stat", key, |path, _| Ok(fs::metadata(path)?.len())).await?;
-        Ok(ObjectMeta { key: key.into(), size })
+        let metadata = self.blocking("stat", key, |path, _| fs::metadata(path)).await?;
+        Ok(meta(key.into(), &metadata))
     }
 
     fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a> {
@@ -225,6 +226,10 @@ fn sweep(staging: &Path) -> io::Result<()> {
     Ok(())
 }
 
+fn meta(key: String, metadata: &fs::Metadata) -> ObjectMeta {
+    ObjectMeta { key, size: metadata.len(), changed_unix_s: metadata.mtime() }
+}
+
 /// Adds every object under the folder `prefix`. A folder that is not there is empty.
 fn walk(root: &Path, prefix: &str, found: &mut Vec<ObjectMeta>) -> io::Result<()> {
     let entries = match fs::read_dir(root.join(prefix)) {
@@ -242,7 +247,7 @@ fn walk(root: &Path, prefix: &str, found: &mut Vec<ObjectMeta>) -> io::Result<()
         if metadata.is_dir() {
             walk(root, &format!("{key}/"), found)?;
         } else {
-            found.push(ObjectMeta { key, size: metadata.len() });
+            found.push(meta(key, &metadata));
         }
     }
     Ok(())

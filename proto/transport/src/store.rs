@@ -17,6 +17,8 @@ pub struct ObjectMeta {
     pub key: String,
     /// Its size in bytes.
     pub size: u64,
+    /// When it was created, in seconds since 1970, by the store's clock.
+    pub changed_unix_s: i64,
 }
 
 /// The end of a conditional put. Either way the object is there now.

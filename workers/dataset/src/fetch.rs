@@ -52,11 +52,13 @@ impl Loaded {
     }
 }
 
-/// The table of a shard, of as few of its bytes as need be.
+/// The table of a shard, with the values of a column if one is named, of as few of its bytes
+/// as need be.
 pub(crate) async fn table(
     store: &dyn Store,
     key: &str,
     sealed: &SealedShard,
+    column: Option<&str>,
 ) -> Result<SampleTable> {
     let damaged = |error: voxage_shards::Error| Error::damaged(key, error);
     let range = async |range| match store.get_range(key, range).await {
@@ -80,7 +82,9 @@ pub(crate) async fn table(
     let parts = parts.map(async |part| Ok::<_, Error>((part.start, range(part).await?)));
     let mut parts = try_join_all(parts).await?;
     parts.push((at_hand, tail));
-    blocking(move || shard.with_parts(parts).samples()).await?.map_err(damaged)
+    let column = column.map(str::to_owned);
+    let read = move || shard.with_parts(parts).samples(column.as_deref());
+    blocking(read).await?.map_err(damaged)
 }
 
 /// Does work off the async runtime.
@@ -92,7 +96,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 pub(crate) async fn fetch(dataset: &Dataset, shard: usize, columns: Columns) -> Result<Fetched> {
     let (key, sealed) = dataset.shard(shard);
     if columns == Columns::Table {
-        return Ok(Fetched::Table(Arc::new(table(&*dataset.store, &key, sealed).await?)));
+        let table = table(&*dataset.store, &key, sealed, dataset.column()).await?;
+        return Ok(Fetched::Table(Arc::new(table)));
     }
     if let Some(path) = dataset.store.local_path(&key) {
         // What cannot be read there says why when it is read as any object.
@@ -130,7 +135,7 @@ pub(crate) fn load(
                 open if cached => open?,
                 open => keep(dataset, &bytes, open?, sealed),
             };
-            let table = open.samples().map_err(damaged)?;
+            let table = open.samples(dataset.column()).map_err(damaged)?;
             (Some(open), Arc::new(table))
         }
     };

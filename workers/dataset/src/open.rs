@@ -1,7 +1,8 @@
 //! A sealed data set, open for reading.
 //!
 //! Always holds: what is in memory is some bytes a shard, and the speakers whose split was
-//! submitted. A row counts if it has features and an age and was not replaced.
+//! submitted or who have a value that is held out. A row counts if it has features and an
+//! age and was not replaced.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -51,7 +52,7 @@ pub struct Pass {
 }
 
 /// The rows of a shard that count, by [`Standing`].
-type Tally = [u32; 4];
+type Tally = [u32; 5];
 
 impl Dataset {
     /// Opens the sealed manifest at `key`: reads the tables of all shards once, to learn the
@@ -88,14 +89,14 @@ impl Dataset {
     }
 
     async fn count(&mut self) -> Result<()> {
-        let mut splits = Splits::new(self.splits.rule);
+        let mut splits = Splits::new(self.splits.rule.clone());
         let mut tallies = vec![Tally::default(); self.manifest.shards.len()];
         let mut unsure = Vec::new();
         let mut tables = self.tables(0..tallies.len());
         while let Some((shard, table)) = tables.try_next().await? {
-            let mut all_say = true;
+            let mut all_say = self.column().is_none();
             for sample in self.rows(&table, shard).map(|row| table.sample(row)) {
-                splits.learn(sample.id(), sample.group(), sample.split())?;
+                splits.learn(sample.id(), sample.group(), sample.value(), sample.split())?;
                 all_say &= sample.split() != Split::Unspecified;
             }
             tallies[shard] = self.tally(&splits, &table, shard);
@@ -103,7 +104,7 @@ impl Dataset {
                 unsure.push(shard);
             }
         }
-        if splits.any_submitted() {
+        if splits.any_learned() {
             // A row that says nothing goes by what another of its speaker said, maybe later.
             let mut tables = self.tables(unsure);
             while let Some((shard, table)) = tables.try_next().await? {
@@ -122,7 +123,7 @@ impl Dataset {
     ) -> impl futures::Stream<Item = Result<(usize, Arc<SampleTable>)>> {
         let read = move |shard| async move {
             let (key, sealed) = self.shard(shard);
-            Ok((shard, Arc::new(fetch::table(&*self.store, &key, sealed).await?)))
+            Ok((shard, Arc::new(fetch::table(&*self.store, &key, sealed, self.column()).await?)))
         };
         stream::iter(shards.into_iter().map(read)).buffered(READERS)
     }
@@ -138,7 +139,7 @@ impl Dataset {
         let mut tally = Tally::default();
         for sample in self.rows(table, shard).map(|row| table.sample(row)) {
             if sample.age_years().is_some() {
-                tally[splits.standing(sample.group()) as usize] += 1;
+                tally[splits.standing(sample.group(), sample.value()) as usize] += 1;
             }
         }
         tally
@@ -153,9 +154,14 @@ impl Dataset {
     ) -> Vec<usize> {
         let counts = |row: &usize| {
             let sample = table.sample(*row);
-            sample.age_years().is_some() && self.splits.of(sample.group()) == split
+            sample.age_years().is_some() && self.splits.of(sample.group(), sample.value()) == split
         };
         self.rows(table, shard).filter(counts).collect()
+    }
+
+    /// The column that decides who is held out, if one does.
+    pub(crate) fn column(&self) -> Option<&str> {
+        self.splits.rule.fold.as_ref()?.column()
     }
 
     /// What is sealed.

@@ -26,6 +26,15 @@ impl Pool {
     }
 }
 
+impl Pooled {
+    /// Makes it at least so long.
+    pub fn grow(&mut self, len: usize) {
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0.0);
+        }
+    }
+}
+
 impl Deref for Pooled {
     type Target = [f32];
 

@@ -1,10 +1,11 @@
-//! Which split a speaker belongs to.
+//! Which split a recording belongs to.
 //!
 //! Always holds: it follows from the speaker's name (else the recording's id) and the
 //! rule alone, so a speaker stays where it is as data comes in. A split that was
-//! submitted for one recording holds for all of its speaker's.
+//! submitted for one recording holds for all of its speaker's. If values of a column are
+//! held out instead of speakers, who has some of them is in the test alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use voxage_contract::Split;
 use voxage_contract::digest::Digest;
@@ -13,7 +14,7 @@ use voxage_contract::training::Fold;
 use crate::{Error, Result};
 
 /// How much of the speakers each split gets, by hash.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SplitRule {
     /// Share of the validation split, 0 to 1.
     pub validation: f64,
@@ -35,10 +36,13 @@ pub(crate) enum Standing {
     Test,
     /// Submitted for training, but lent to the validation if nobody is submitted for it.
     Lent,
+    /// In none: of a speaker who is held out for what else was said.
+    LeftOut,
 }
 
 impl Standing {
-    pub(crate) const ALL: [Self; 4] = [Self::Train, Self::Validation, Self::Test, Self::Lent];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Train, Self::Validation, Self::Test, Self::Lent, Self::LeftOut];
 }
 
 /// The splits of a data set.
@@ -47,17 +51,26 @@ pub(crate) struct Splits {
     pub(crate) rule: SplitRule,
     /// By speaker, with the recording that said so.
     submitted: HashMap<String, (Split, String)>,
+    /// Speakers with a value that is held out.
+    held_out: HashSet<String>,
     has_validation: bool,
 }
 
 impl Splits {
     pub(crate) fn new(rule: SplitRule) -> Self {
-        Self { rule, submitted: HashMap::new(), has_validation: false }
+        Self { rule, submitted: HashMap::new(), held_out: HashSet::new(), has_validation: false }
     }
 
-    /// Learns the split that a recording of a group was submitted for, if any.
-    pub(crate) fn learn(&mut self, id: &str, group: &str, split: Split) -> Result<()> {
-        if split == Split::Unspecified || self.rule.fold.is_some() {
+    /// Learns what a recording says of its group: the split that it was submitted for, if
+    /// any, or that it has a value that is held out.
+    pub(crate) fn learn(&mut self, id: &str, group: &str, value: &str, split: Split) -> Result<()> {
+        if let Some(fold) = &self.rule.fold {
+            if fold.column().is_some() && fold.has(group, value) {
+                self.held_out.insert(group.to_owned());
+            }
+            return Ok(());
+        }
+        if split == Split::Unspecified {
             return Ok(());
         }
         self.has_validation |= split == Split::Validation;
@@ -75,19 +88,20 @@ impl Splits {
         }
     }
 
-    /// Whether any split was submitted.
-    pub(crate) fn any_submitted(&self) -> bool {
-        !self.submitted.is_empty()
+    /// Whether any recording said something that holds for others.
+    pub(crate) fn any_learned(&self) -> bool {
+        !self.submitted.is_empty() || !self.held_out.is_empty()
     }
 
-    /// Where a group stands.
-    pub(crate) fn standing(&self, group: &str) -> Standing {
+    /// Where a recording of a group stands, by its value in the fold's column.
+    pub(crate) fn standing(&self, group: &str, value: &str) -> Standing {
         let place = place(group);
-        if let Some(fold) = self.rule.fold {
-            return match fold.has(group) {
-                true => Standing::Test,
-                false if place < self.rule.validation => Standing::Validation,
-                false => Standing::Train,
+        if let Some(fold) = &self.rule.fold {
+            return match () {
+                () if fold.has(group, value) => Standing::Test,
+                () if self.held_out.contains(group) => Standing::LeftOut,
+                () if place < self.rule.validation => Standing::Validation,
+                () => Standing::Train,
             };
         }
         match self.submitted.get(group) {
@@ -110,12 +124,13 @@ impl Splits {
             Standing::Train | Standing::Lent => Split::Train,
             Standing::Validation => Split::Validation,
             Standing::Test => Split::Test,
+            Standing::LeftOut => Split::Unspecified,
         }
     }
 
-    /// The split of a group.
-    pub(crate) fn of(&self, group: &str) -> Split {
-        self.split(self.standing(group))
+    /// The split of a recording.
+    pub(crate) fn of(&self, group: &str, value: &str) -> Split {
+        self.split(self.standing(group, value))
     }
 }
 
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn the_shares_are_those_of_the_rule() {
         let splits = Splits::new(RULE);
-        let of = |i: usize| splits.of(&i.to_string());
+        let of = |i: usize| splits.of(&i.to_string(), "");
         let count = |split| (0..20_000).filter(|&i| of(i) == split).count();
         assert!((2800..3200).contains(&count(Split::Test)));
         assert!((2800..3200).contains(&count(Split::Validation)));
@@ -151,18 +166,21 @@ mod tests {
     fn a_submission_without_validation_lends_some_of_its_training() {
         let mut splits = Splits::new(RULE);
         let submitted: Vec<_> = (0..1000).map(|i| i.to_string()).collect();
-        submitted.iter().for_each(|group| splits.learn("", group, Split::Train).unwrap());
-        let lent = submitted.iter().filter(|group| splits.of(group) == Split::Validation).count();
+        submitted.iter().for_each(|group| splits.learn("", group, "", Split::Train).unwrap());
+        let of = |splits: &Splits, split| {
+            submitted.iter().filter(|group| splits.of(group, "") == split).count()
+        };
+        let lent = of(&splits, Split::Validation);
         assert!((110..190).contains(&lent), "{lent}");
-        splits.learn("", "x", Split::Validation).unwrap();
-        assert!(submitted.iter().all(|group| splits.of(group) == Split::Train));
+        splits.learn("", "x", "", Split::Validation).unwrap();
+        assert_eq!(of(&splits, Split::Train), 1000);
     }
 
     #[test]
     fn a_divided_speaker_is_refused() {
         let mut splits = Splits::new(RULE);
-        splits.learn("1", "s", Split::Train).unwrap();
-        let error = splits.learn("2", "s", Split::Test).unwrap_err().to_string();
+        splits.learn("1", "s", "", Split::Train).unwrap();
+        let error = splits.learn("2", "s", "", Split::Test).unwrap_err().to_string();
         assert!(error.contains("'s'") && error.contains("'1' and '2'"), "{error}");
     }
 
@@ -171,12 +189,12 @@ mod tests {
         let speakers: Vec<String> = (0..1000).map(|i| format!("s{i}")).collect();
         let mut tested = vec![0; speakers.len()];
         for index in 0..5 {
-            let fold = Some(Fold { index, of: 5 });
+            let fold = Some(Fold::Speakers { index, of: 5 });
             let mut splits = Splits::new(SplitRule { fold, ..RULE });
-            splits.learn("1", "s0", Split::Train).unwrap();
+            splits.learn("1", "s0", "", Split::Train).unwrap();
             let (mut tests, mut validations) = (0, 0);
             for (speaker, tested) in speakers.iter().zip(&mut tested) {
-                match splits.of(speaker) {
+                match splits.of(speaker, "") {
                     Split::Test => (*tested, tests) = (*tested + 1, tests + 1),
                     Split::Validation => validations += 1,
                     _ => {}
@@ -185,5 +203,22 @@ mod tests {
             assert!((150..250).contains(&tests) && (80..160).contains(&validations));
         }
         assert!(tested.iter().all(|&n| n == 1));
+    }
+
+    #[test]
+    fn who_has_a_value_that_is_held_out_is_in_no_training() {
+        let fold = Fold::Values { column: "source".into(), values: vec!["a".into()] };
+        let mut splits = Splits::new(SplitRule { fold: Some(fold), ..RULE });
+        // Half of the speakers have only b, the others something of both.
+        for i in 0..400 {
+            splits.learn("", &i.to_string(), if i < 200 { "a" } else { "b" }, Split::Test).unwrap();
+        }
+        let count = |range: std::ops::Range<i32>, value, split| {
+            range.filter(|i| splits.of(&i.to_string(), value) == split).count()
+        };
+        assert_eq!(count(0..200, "a", Split::Test), 200);
+        assert_eq!(count(0..200, "b", Split::Unspecified), 200);
+        assert!((10..60).contains(&count(200..400, "b", Split::Validation)));
+        assert_eq!(count(200..400, "b", Split::Test), 0);
     }
 }

@@ -9,9 +9,11 @@
 use std::time::Instant;
 
 use tch::{Kind, Tensor, nn::VarStore};
-use voxage_contract::training::TrainSettings;
+use voxage_contract::training::{Architecture, TrainSettings};
+use voxage_trainer::inputs::Tensors;
 use voxage_trainer::model::Model;
 use voxage_trainer::optimizer::AdamW;
+use voxage_trainer::scaler::{Input, Scaler};
 use voxage_trainer::tensors::Packed;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,9 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (images, tables) = (data("images", &shape("images")?)?, data("tables", &shape("tables")?)?);
     let targets = data("targets", &shape("targets")?)?;
     // Without dropout: its masks would have to be the same.
-    let settings = TrainSettings { dropout: 0.0, ..TrainSettings::default() };
+    let architecture = Architecture::SeedCnnMlp;
+    let settings = TrainSettings { architecture, dropout: 0.0, ..TrainSettings::default() };
+    let scaler =
+        Scaler { inputs: vec![Input::default(); tables.size()[2] as usize], ..Scaler::default() };
     let weights = VarStore::new(tch::Device::Cpu);
-    let model = Model::new(&weights.root(), &settings, tables.size()[2]);
+    let model = Model::new(&weights.root(), &settings, &scaler, 1)?;
     for (name, mut weight) in weights.variables() {
         file.fill(&format!("weights/{name}"), &mut weight)?;
     }
@@ -41,7 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for step in 0..steps {
         let start = Instant::now();
         let i = step as i64 % images.size()[0];
-        let predicted = model.forward(&images.get(i), &tables.get(i), true);
+        let (images, tables) = (images.get(i), tables.get(i));
+        let valid = Tensor::full([images.size()[0]], 128, (Kind::Int64, tch::Device::Cpu));
+        let predicted = model.forward(&Tensors { images, valid, tables }, true).squeeze_dim(1);
         let loss = predicted.mse_loss(&targets.get(i), tch::Reduction::Mean);
         optimizer.step(&loss, settings.learning_rate)?;
         losses.push(loss.double_value(&[]));

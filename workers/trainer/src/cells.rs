@@ -5,7 +5,6 @@
 use tch::{Device, Kind, Tensor};
 use voxage_contract::{MelView, N_MELS};
 
-use crate::image::SIDE;
 use crate::scaler::Scaler;
 
 /// Frames of some recordings, on the host, one recording after the other.
@@ -76,38 +75,42 @@ impl HostCells {
 }
 
 impl Cells {
-    /// Images `[n, 1, 128, 128]` of the recordings at some positions, each from a frame of
-    /// its own on; what is beyond the recording is silence.
-    pub fn images(&self, which: &[i64], starts: &[i64]) -> Tensor {
+    /// Images `[n, 1, frames, 128]` of the recordings at some positions, each from a frame of
+    /// its own on; what is beyond the recording is silence. And how many of their frames are
+    /// the recording's, `[n]`.
+    pub fn images(&self, which: &[i64], starts: &[i64], frames: usize) -> (Tensor, Tensor) {
         let device = self.frames.device();
         let which = Tensor::from_slice(which).to_device(device);
         let of = |each: &Tensor| each.index_select(0, &which);
-        let steps = Tensor::arange(SIDE as i64, (Kind::Int64, device));
-        // [n, 128]: the frames of each recording that are seen.
+        let frames = frames as i64;
+        let steps = Tensor::arange(frames, (Kind::Int64, device));
+        // [n, frames]: the frames of each recording that are seen.
         let seen = Tensor::from_slice(starts).to_device(device).unsqueeze(1) + steps;
         let inside = seen.lt_tensor(&of(&self.length).unsqueeze(1));
+        let valid = inside.sum_dim_intlist(1, false, Kind::Int64);
         let last = self.frames.size()[0] - 1;
         let rows = (of(&self.first).unsqueeze(1) + seen).clamp_max(last.max(0));
-        let side = SIDE as i64;
-        let cells = self.frames.index_select(0, &rows.flatten(0, -1)).view([-1, side, side]);
+        let cells = self.frames.index_select(0, &rows.flatten(0, -1));
+        let cells = cells.view([-1, frames, N_MELS as i64]);
         let scale = |each: &Tensor| of(each).view([-1, 1, 1]);
         let scaled = cells.to_kind(Kind::Float) * scale(&self.factor) + scale(&self.shift);
         let silence = Tensor::from(self.silence as f32).to_device(device);
-        scaled.where_self(&inside.unsqueeze(2), &silence).unsqueeze(1)
+        (scaled.where_self(&inside.unsqueeze(2), &silence).unsqueeze(1), valid)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{fill, window_start};
+    use crate::image::{Framing, fill};
     use voxage_contract::training::Image;
     use voxage_contract::{Mel, MelStorage};
     use voxage_dataset::Rng;
 
     #[test]
     fn images_are_those_of_the_host() {
-        let scaler = Scaler { mel_min_db: -70.0, mel_max_db: 3.0, inputs: vec![] };
+        let scaler = Scaler { mel_min_db: -70.0, mel_max_db: 3.0, ..Scaler::default() };
+        let framing = Framing { how: Image::RandomCrop, frames: 130, windows: 1 };
         let mut rng = Rng::new(&[5]);
         let mut noise = |frames: usize| {
             let cells: Vec<f32> =
@@ -120,20 +123,21 @@ mod tests {
             host.push(mel.view(), 0..mel.n_frames, &scaler);
         }
         let cells = host.to_device(Device::Cpu, &scaler);
-        let mut expected = Vec::new();
+        let (mut expected, mut lengths) = (Vec::new(), Vec::new());
         let (mut which, mut starts) = (Vec::new(), Vec::new());
         for i in [4, 0, 2, 1, 0, 3] {
-            let draw = || Rng::new(&[which.len() as u64 + i as u64]);
             let mel: &Mel = &mels[i];
-            let start = window_start(mel.n_frames, Image::RandomCrop, Some(&mut draw())).unwrap();
-            let mut image = vec![0.0; SIDE * SIDE];
-            fill(&mut image, mel.view(), Image::RandomCrop, Some(&mut draw()), &scaler);
+            let start = framing.start(mel.n_frames, Some(&mut rng));
+            let mut image = vec![0.0; framing.cells()];
+            fill(&mut image, mel.view(), start, &scaler);
             expected.extend(image);
+            lengths.push(framing.valid(mel.n_frames, start));
             which.push(i as i64);
-            starts.push(start as i64);
+            starts.push(start.unwrap() as i64);
         }
-        let images = cells.images(&which, &starts);
-        assert_eq!(images.size(), [6, 1, 128, 128]);
+        let (images, valid) = cells.images(&which, &starts, framing.frames);
+        assert_eq!(images.size(), [6, 1, 130, 128]);
+        assert_eq!(Vec::<i64>::try_from(valid).unwrap(), lengths);
         let found: Vec<f32> = (&images.flatten(0, -1)).try_into().unwrap();
         assert_eq!(found, expected);
     }

@@ -53,6 +53,14 @@ pub enum Error {
         /// The other process.
         holder: String,
     },
+    /// The address cannot be listened on.
+    #[error("listen on {address}: {source}: is it another process's? --listen names another")]
+    Listen {
+        /// It.
+        address: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A setting cannot be.
     #[error("setting {0}")]
     Setting(String),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use voxage_contract::scores::{baseline, scores};
+use voxage_contract::scores::{AGE_BANDS, age_band, baseline, scores};
 use voxage_contract::training::{Cell, Evaluation, SplitEvaluation};
 use voxage_contract::{Gender, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
@@ -34,7 +34,7 @@ pub fn evaluate(
     let evaluation = SplitEvaluation {
         all: scores(&pairs),
         baseline: baseline(&pairs, mean_age),
-        by_age_band: cells(&predicted, mean_age, |predicted| band(predicted.age)),
+        by_age_band: cells(&predicted, mean_age, |one| AGE_BANDS[age_band(one.age)]),
         by_gender: cells(&predicted, mean_age, |predicted| match predicted.gender {
             Gender::Unspecified => "unknown",
             gender => gender.text().unwrap_or_default(),
@@ -95,17 +95,6 @@ pub(crate) fn predicted(
         );
     }
     Ok(all)
-}
-
-fn band(age: f64) -> &'static str {
-    match age {
-        age if age < 20.0 => "under 20",
-        age if age < 30.0 => "20 to 29",
-        age if age < 40.0 => "30 to 39",
-        age if age < 50.0 => "40 to 49",
-        age if age < 60.0 => "50 to 59",
-        _ => "60 and over",
-    }
 }
 
 fn cells(

@@ -11,7 +11,6 @@ use voxage_dataset::{Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples}
 
 use crate::Result;
 use crate::cells::{Cells, HostCells};
-use crate::image::{SIDE, window_start};
 use crate::inputs::{Batch, Example, Inputs, Tensors};
 
 /// Samples that are read at a time when all are to be kept.
@@ -51,7 +50,7 @@ struct Resident {
 enum Pixels {
     /// Windows are cut of them.
     Cells(Cells),
-    /// Each recording's only image, `[n, 1, 128, 128]`.
+    /// Each recording's only image, `[n, 1, frames, 128]`.
     Images(Tensor),
 }
 
@@ -93,7 +92,7 @@ impl Feed {
 
     /// What the split would take where the network is; none if that is more than `limit`.
     fn bytes(&self, limit: u64) -> Result<Option<u64>> {
-        let image_bytes = (SIDE * SIDE * size_of::<f32>()) as u64;
+        let image_bytes = (self.inputs.framing.cells() * size_of::<f32>()) as u64;
         let mut bytes = 0;
         if self.settings.image == Image::Resize {
             bytes = self.dataset.len(Split::Train) * image_bytes;
@@ -194,10 +193,9 @@ impl Feed {
         epoch: u64,
         start: u64,
     ) -> impl Iterator<Item = Result<Fed>> + use<> {
-        let (inputs, seed, how) =
-            (Arc::clone(&self.inputs), self.settings.seed, self.settings.image);
-        let (device, target) = (inputs.device, self.settings.target);
-        let stored = device.is_cuda() && how != Image::Resize && self.stores_bytes();
+        let (inputs, seed) = (Arc::clone(&self.inputs), self.settings.seed);
+        let (device, target, framing) = (inputs.device, self.settings.target, inputs.framing);
+        let stored = device.is_cuda() && framing.how != Image::Resize && self.stores_bytes();
         let assembled = Arc::clone(&inputs);
         let assemble = move |first: u64, samples: &mut Samples<'_>| {
             let (mut batch, mut cells) = (inputs.batch(samples.len()), HostCells::default());
@@ -207,8 +205,8 @@ impl Feed {
                 let mut draw = crop(seed, epoch, position);
                 if stored {
                     let n = example.mel.n_frames;
-                    let start = window_start(n, how, Some(&mut draw)).unwrap_or(0);
-                    cells.push(example.mel, start..n.min(start + SIDE), &inputs.scaler);
+                    let start = framing.start(n, Some(&mut draw)).unwrap_or(0);
+                    cells.push(example.mel, start..n.min(start + framing.frames), &inputs.scaler);
                     tables.extend(inputs.scaler.table(&example));
                 } else {
                     inputs.push(&mut batch, &example, Some(&mut draw));
@@ -229,8 +227,11 @@ impl Feed {
                 Host::Stored { cells, tables } => {
                     let which: Vec<i64> = (0..n).collect();
                     let cells = cells.to_device(device, &assembled.scaler);
+                    let (images, valid) =
+                        cells.images(&which, &vec![0; targets.len()], framing.frames);
                     Tensors {
-                        images: cells.images(&which, &vec![0; targets.len()]),
+                        images,
+                        valid,
                         tables: Tensor::from_slice(&tables).view([n, -1]).to_device(device),
                     }
                 }
@@ -250,7 +251,7 @@ impl Feed {
         let places = places.zip(0_u64..).skip(start as usize);
         let mut positions =
             places.map(|(place, position)| (resident.firsts[place.shard] + place.row, position));
-        let how = self.settings.image;
+        let framing = self.inputs.framing;
         std::iter::from_fn(move || {
             let batch: Vec<_> = positions.by_ref().take(self.settings.batch_size).collect();
             if batch.is_empty() {
@@ -258,20 +259,24 @@ impl Feed {
             }
             let which: Vec<i64> = batch.iter().map(|(sample, _)| *sample as i64).collect();
             let index = Tensor::from_slice(&which).to_device(self.inputs.device);
-            let images = match &resident.pixels {
-                Pixels::Images(images) => images.index_select(0, &index),
+            let (images, valid) = match &resident.pixels {
+                Pixels::Images(images) => {
+                    let all = Tensor::full_like(&index, framing.frames as i64);
+                    (images.index_select(0, &index), all)
+                }
                 Pixels::Cells(cells) => {
                     let start = |(sample, position): &(usize, u64)| {
                         let mut draw = crop(self.settings.seed, epoch, *position);
-                        let start = window_start(resident.frames[*sample], how, Some(&mut draw));
+                        let start = framing.start(resident.frames[*sample], Some(&mut draw));
                         start.unwrap_or(0) as i64
                     };
-                    cells.images(&which, &batch.iter().map(start).collect::<Vec<_>>())
+                    let starts: Vec<_> = batch.iter().map(start).collect();
+                    cells.images(&which, &starts, framing.frames)
                 }
             };
             let tables = resident.tables.index_select(0, &index);
             let targets = resident.targets.index_select(0, &index);
-            Some(Ok(Fed { inputs: Tensors { images, tables }, targets }))
+            Some(Ok(Fed { inputs: Tensors { images, valid, tables }, targets }))
         })
     }
 }

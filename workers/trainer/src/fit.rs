@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use voxage_contract::scores::scores;
-use voxage_contract::training::{Event, Metric, TrainSettings, Upkeep};
+use voxage_contract::training::{Architecture, Event, Metric, TrainSettings, Upkeep};
 use voxage_contract::{MelStorage, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
 
@@ -176,8 +176,10 @@ fn look(
             means.add(sample.age_years().unwrap_or_default());
         }
     }
+    let takes = settings.architecture != Architecture::SeedCnnMlp && settings.embedding_units > 0;
+    let embedding = if takes { manifest.spec.embedding.units() } else { 0 };
     let scaler = fitting
-        .finish(&manifest.spec, settings.scaling)
+        .finish(&manifest.spec, settings.scaling, embedding)
         .ok_or_else(|| Error::NothingToLearn(manifest.dataset.to_string()))?;
     Ok((scaler, means.finish()))
 }

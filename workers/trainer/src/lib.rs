@@ -4,6 +4,7 @@
 //! after; the same request gives the same run. It reads features from sealed manifests
 //! and from audio, and does not know how either came about.
 
+pub mod augment;
 pub mod cells;
 pub mod conformal;
 pub mod device;
@@ -18,11 +19,14 @@ pub mod inputs;
 pub mod malloc;
 pub mod model;
 pub mod models;
+pub mod nets;
 pub mod network;
+pub mod objective;
 pub mod optimizer;
 pub mod predict;
 pub mod run;
 pub mod scaler;
+pub mod serve;
 pub mod session;
 pub mod store;
 pub mod tensorboard;

@@ -11,7 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use voxage_contract::training::{Event, Request};
 use voxage_contract::{Kind, Recording};
 use voxage_trainer::train::{self, End};
-use voxage_trainer::{Error, Result, malloc, predict};
+use voxage_trainer::{Error, Result, malloc, predict, serve};
 
 fn main() -> ExitCode {
     malloc::keep_memory();
@@ -56,6 +56,11 @@ fn answer(runtime: &Handle) -> Result<Event> {
             let recordings = std::iter::from_fn(|| read::<Recording>(&mut lines).transpose());
             let model = predict::predict(&request, recordings, runtime, &mut |event| say(&event))?;
             Event::Predicted { model }
+        }
+        Request::Serve(request) => {
+            let stop = asked_to_stop(runtime);
+            serve::serve(&request, runtime, &stop, &mut |event| say(&event))?;
+            Event::Served
         }
     })
 }

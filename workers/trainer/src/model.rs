@@ -1,70 +1,98 @@
-//! The networks. One so far: `seed-cnn-mlp`, the original report's.
+//! The networks: one over the image, layers over the table and the embedding, joined into
+//! what is learned of the age.
 
 use tch::nn::{self, Module as _};
 use tch::{Kind, Tensor};
-use voxage_contract::training::TrainSettings;
+use voxage_contract::training::{Architecture, TrainSettings};
 
-use crate::image::SIDE;
+use crate::Result;
+use crate::inputs::Tensors;
+use crate::nets::{Backbone, backbone};
+use crate::scaler::Scaler;
 
-/// A 128 × 128 log-mel image through convolutions and max-pooling, flattened; the table
-/// through an MLP; both joined into what is learned of the age.
+/// Where the weights of the network over the image are, but for those of `seed-cnn-mlp`.
+pub const BACKBONE: &str = "backbone";
+
+/// A network.
 #[derive(Debug)]
 pub struct Model {
-    convolutions: Vec<nn::Conv2D>,
-    image: nn::Linear,
+    image: Box<dyn Backbone>,
     table: Vec<nn::Linear>,
+    embedding: Option<nn::Linear>,
     head: nn::Linear,
     age: nn::Linear,
+    /// Columns of the table.
+    columns: i64,
+    /// Whether the image is brought from 0..1 to about a mean of 0 and a deviation of 1, as
+    /// published networks know it.
+    centred: bool,
     dropout: f64,
 }
 
 impl Model {
-    /// A network with initial weights from torch's generator, for a table of `inputs`
-    /// columns. The settings must have passed their check.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, settings: &TrainSettings, inputs: i64) -> Self {
-        let side = SIDE as i64 >> settings.channels.len();
-        let mut from = 1;
-        let mut convolutions = Vec::new();
-        for (i, &to) in settings.channels.iter().enumerate() {
-            let config = nn::ConvConfig { padding: 1, ..Default::default() };
-            convolutions.push(nn::conv2d(path / format!("conv{i}"), from, to, 3, config));
-            from = to;
-        }
+    /// A network with initial weights from torch's generator, for inputs that are scaled so.
+    /// The settings must have passed their check.
+    ///
+    /// # Errors
+    /// If the architecture is no network.
+    pub fn new(
+        path: &nn::Path<'_>,
+        settings: &TrainSettings,
+        scaler: &Scaler,
+        outputs: i64,
+    ) -> Result<Self> {
+        let seed = settings.architecture == Architecture::SeedCnnMlp;
+        let image = if seed {
+            backbone(path, 1, settings)?
+        } else {
+            backbone(&(path / BACKBONE), 1, settings)?
+        };
         let dense = |name: &str, from, to| nn::linear(path / name, from, to, Default::default());
-        let image = dense("image", from * side * side, settings.image_units);
-        let mut width = inputs;
+        let columns = scaler.inputs.len() as i64;
+        let mut width = columns;
         let mut table = Vec::new();
         for (i, &to) in settings.table_units.iter().enumerate() {
             table.push(dense(&format!("table{i}"), width, to));
             width = to;
         }
-        let head = dense("head", settings.image_units + width, settings.head_units);
+        width += image.width();
+        let mut embedding = None;
+        if scaler.embedding > 0 {
+            let units = settings.embedding_units;
+            embedding = Some(dense("embedding", scaler.embedding as i64, units));
+            width += units;
+        }
+        let head = dense("head", width, settings.head_units);
         let flat = nn::LinearConfig { ws_init: nn::Init::Const(0.0), ..Default::default() };
-        let age = nn::linear(path / "age", settings.head_units, 1, flat);
-        Self { convolutions, image, table, head, age, dropout: settings.dropout }
+        let age = nn::linear(path / "age", settings.head_units, outputs, flat);
+        let dropout = settings.dropout;
+        Ok(Self { image, table, embedding, head, age, columns, centred: !seed, dropout })
     }
 
-    /// Starts the prediction at a mean, so that the first steps need not find it.
-    pub fn start_at(&mut self, learned: f64) {
+    /// Starts the outputs `[outputs]` where a mean is, so that the first steps need not find it.
+    pub fn start_at(&mut self, outputs: &Tensor) {
         if let Some(bias) = &mut self.age.bs {
-            tch::no_grad(|| {
-                let _ = bias.fill_(learned);
-            });
+            tch::no_grad(|| bias.copy_(outputs));
         }
     }
 
-    /// Images `[n, 1, 128, 128]` and tables `[n, inputs]`, both scaled, to what is learned of
-    /// the ages, `[n]`.
-    pub fn forward(&self, images: &Tensor, tables: &Tensor, training: bool) -> Tensor {
-        let pooled = self.convolutions.iter().fold(images.shallow_clone(), |x, convolution| {
-            convolution.forward(&x).relu().max_pool2d_default(2)
-        });
-        let image = self.image.forward(&pooled.flatten(1, -1)).relu();
-        let table =
-            self.table.iter().fold(tables.shallow_clone(), |x, layer| layer.forward(&x).relu());
-        let joined = Tensor::cat(&[image, table], 1).dropout(self.dropout, training);
+    /// Scaled inputs to outputs, `[n, outputs]`.
+    pub fn forward(&self, inputs: &Tensors, training: bool) -> Tensor {
+        let Tensors { images, valid, tables } = inputs;
+        let image = if self.centred {
+            self.image.forward(&((images - 0.5) * 4.0), valid, training)
+        } else {
+            self.image.forward(images, valid, training)
+        };
+        let columns = tables.narrow(1, 0, self.columns);
+        let table = self.table.iter().fold(columns, |x, layer| layer.forward(&x).relu());
+        let mut parts = vec![image, table];
+        if let Some(layer) = &self.embedding {
+            let numbers = tables.size()[1] - self.columns;
+            parts.push(layer.forward(&tables.narrow(1, self.columns, numbers)).relu());
+        }
+        let joined = Tensor::cat(&parts, 1).dropout(self.dropout, training);
         let head = self.head.forward(&joined).relu();
-        self.age.forward(&head).squeeze_dim(1).to_kind(Kind::Float)
+        self.age.forward(&head).to_kind(Kind::Float)
     }
 }

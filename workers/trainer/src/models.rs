@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use voxage_contract::spec::EXTRACTOR_VERSION;
-use voxage_contract::training::{Evaluation, TrainSettings};
+use voxage_contract::training::{Evaluation, Promotion, TrainSettings};
 use voxage_contract::{FeatureSpec, Name, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
@@ -108,8 +108,8 @@ impl Models<'_> {
         }
     }
 
-    /// The key of a model version: `model` is one, or a model's name for its newest
-    /// version, or `name@number`.
+    /// The key of a model version: `model` is one, or a model's name for its champion, or
+    /// its newest version before there is a champion, or `name@number`, or `name@newest`.
     ///
     /// # Errors
     /// If there is none.
@@ -117,17 +117,37 @@ impl Models<'_> {
         let missing = || Error::NoModel(model.to_owned());
         let version = if model.contains('/') {
             format!("{}/", model.trim_end_matches('/'))
-        } else if let Some((name, number)) = model.split_once('@') {
-            let number = number.parse().map_err(|_| missing())?;
-            keys::version(&name.parse().map_err(|_| missing())?, number)
         } else {
-            let prefix = keys::versions(&model.parse().map_err(|_| missing())?);
-            let all = self.runtime.block_on(self.store.keys(&prefix))?;
-            let card = all.iter().rfind(|key| key.ends_with(CARD)).ok_or_else(missing)?;
-            card.trim_end_matches(CARD).to_owned()
+            let (name, number) = model.split_once('@').unwrap_or((model, ""));
+            let name = name.parse().map_err(|_| missing())?;
+            match number {
+                "" => match self.champion(&name)? {
+                    Some(number) => keys::version(&name, number),
+                    None => self.newest(&name)?.ok_or_else(missing)?,
+                },
+                "newest" => self.newest(&name)?.ok_or_else(missing)?,
+                number => keys::version(&name, number.parse().map_err(|_| missing())?),
+            }
         };
         let whole = self.runtime.block_on(self.store.exists(&format!("{version}{CARD}")))?;
         if whole { Ok(version) } else { Err(missing()) }
+    }
+
+    /// The number of a model's champion, if it has one.
+    fn champion(self, model: &Name) -> Result<Option<u64>> {
+        let all = self.runtime.block_on(self.store.keys(&keys::champions(model)))?;
+        let Some(key) = all.last() else { return Ok(None) };
+        let bytes = self.runtime.block_on(self.store.get(key))?;
+        let promotion: Promotion =
+            serde_json::from_slice(&bytes).map_err(|error| Error::damaged(key, error))?;
+        Ok(Some(promotion.version))
+    }
+
+    /// The key of a model's newest version, if it has one.
+    fn newest(self, model: &Name) -> Result<Option<String>> {
+        let all = self.runtime.block_on(self.store.keys(&keys::versions(model)))?;
+        let card = all.iter().rfind(|key| key.ends_with(CARD));
+        Ok(card.map(|card| card.trim_end_matches(CARD).to_owned()))
     }
 
     /// Loads the version at a key.

@@ -8,10 +8,15 @@ use voxage_contract::training::TrainSettings;
 use voxage_dataset::Pool;
 
 use crate::Result;
+use crate::image::Framing;
 use crate::inputs::{Batch, Inputs, Tensors};
 use crate::model::Model;
+use crate::objective::Objective;
 use crate::scaler::Scaler;
 use crate::tensors::{Packed, pack};
+
+/// Windows that are predicted at a time.
+const WINDOWS: i64 = 64;
 
 /// A network with its scaler.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct Network {
     pub weights: VarStore,
     /// Its layers.
     pub model: Model,
+    /// What its outputs mean.
+    pub objective: Objective,
     /// How its inputs are made.
     pub inputs: Arc<Inputs>,
     /// How it was made.
@@ -28,13 +35,16 @@ pub struct Network {
 
 impl Network {
     /// A network with initial weights from torch's generator.
-    #[must_use]
-    pub fn new(settings: &TrainSettings, scaler: Scaler, device: Device) -> Self {
+    ///
+    /// # Errors
+    /// If the architecture is no network.
+    pub fn new(settings: &TrainSettings, scaler: Scaler, device: Device) -> Result<Self> {
         let weights = VarStore::new(device);
-        let model = Model::new(&weights.root(), settings, scaler.inputs.len() as i64);
-        let inputs =
-            Arc::new(Inputs { scaler, image: settings.image, device, pool: Pool::default() });
-        Self { weights, model, inputs, settings: settings.clone() }
+        let objective = Objective::of(settings, device);
+        let model = Model::new(&weights.root(), settings, &scaler, objective.outputs())?;
+        let framing = Framing::of(settings);
+        let inputs = Arc::new(Inputs { scaler, framing, device, pool: Pool::default() });
+        Ok(Self { weights, model, objective, inputs, settings: settings.clone() })
     }
 
     /// A network with the weights of a safetensors file.
@@ -48,7 +58,7 @@ impl Network {
         key: &str,
         bytes: &[u8],
     ) -> Result<Self> {
-        let network = Self::new(settings, scaler, device);
+        let network = Self::new(settings, scaler, device)?;
         let file = Packed::open(key, bytes)?;
         for (name, mut variable) in network.weights.variables() {
             file.fill(&name, &mut variable)?;
@@ -65,13 +75,14 @@ impl Network {
         pack(weights.iter().map(|(name, weight)| (name.clone(), weight)), None)
     }
 
-    /// What is learned of the ages, `[n]`; on CUDA in mixed precision.
+    /// Outputs, `[n, outputs]`; on CUDA in mixed precision.
     pub fn forward(&self, inputs: &Tensors, training: bool) -> Tensor {
-        let forward = || self.model.forward(&inputs.images, &inputs.tables, training);
+        let forward = || self.model.forward(inputs, training);
         if self.inputs.device.is_cuda() { tch::autocast(true, forward) } else { forward() }
     }
 
-    /// The ages of a batch's recordings, in years.
+    /// The ages of a batch's recordings, in years; what is learned of a recording's windows is
+    /// averaged.
     ///
     /// # Errors
     /// If torch cannot hand them out.
@@ -80,18 +91,31 @@ impl Network {
             return Ok(Vec::new());
         }
         let inputs = batch.tensors(self.inputs.device);
-        let learned = tch::no_grad(|| self.forward(&inputs, false)).to_device(Device::Cpu);
-        let learned: Vec<f32> = (&learned).try_into()?;
-        let age = |x: f32| self.settings.target.to_age(f64::from(x), 0.0).0;
-        Ok(learned.into_iter().map(age).collect())
+        let n = inputs.valid.size()[0];
+        let mut learned = Vec::new();
+        for first in (0..n).step_by(WINDOWS as usize) {
+            let windows = inputs.narrow(first, WINDOWS.min(n - first));
+            let outputs = tch::no_grad(|| self.forward(&windows, false));
+            let part = self.objective.learned(&outputs).to_device(Device::Cpu);
+            learned.extend(Vec::<f32>::try_from(&part)?);
+        }
+        let mut learned = learned.into_iter().map(f64::from);
+        let age = |&windows: &usize| {
+            let mean = learned.by_ref().take(windows).sum::<f64>() / windows as f64;
+            self.settings.target.to_age(mean, 0.0).0
+        };
+        Ok(batch.windows().iter().map(age).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::Example;
     use crate::scaler::Input;
     use tch::Kind;
+    use voxage_contract::training::{Architecture, Image, SeResNet};
+    use voxage_contract::{Gender, Mel, MelStorage, N_MELS};
 
     fn scaler() -> Scaler {
         let input = |name: &str| Input {
@@ -102,24 +126,49 @@ mod tests {
             impute: None,
         };
         let inputs = ["a", "b", "gender"].map(input).into();
-        Scaler { mel_min_db: -80.0, mel_max_db: 0.0, inputs }
+        Scaler { mel_min_db: -80.0, mel_max_db: 0.0, inputs, embedding: 0 }
     }
 
     fn settings() -> TrainSettings {
-        TrainSettings { channels: vec![2, 4], image_units: 8, ..TrainSettings::default() }
+        TrainSettings {
+            architecture: Architecture::SeedCnnMlp,
+            channels: vec![2, 4],
+            image_units: 8,
+            ..TrainSettings::default()
+        }
+    }
+
+    fn network() -> Network {
+        Network::new(&settings(), scaler(), Device::Cpu).unwrap()
     }
 
     fn output(network: &Network) -> Vec<f32> {
-        let (images, tables) = (
-            Tensor::ones([2, 1, 128, 128], (Kind::Float, Device::Cpu)),
-            Tensor::ones([2, 3], (Kind::Float, Device::Cpu)),
-        );
-        (&network.model.forward(&images, &tables, false)).try_into().unwrap()
+        let inputs = Tensors {
+            images: Tensor::ones([2, 1, 128, 128], (Kind::Float, Device::Cpu)),
+            valid: Tensor::full([2], 128, (Kind::Int64, Device::Cpu)),
+            tables: Tensor::ones([2, 3], (Kind::Float, Device::Cpu)),
+        };
+        (&network.model.forward(&inputs, false).view(-1)).try_into().unwrap()
+    }
+
+    /// The ages of recordings with these spectrograms.
+    fn ages(network: &Network, mels: &[&Mel]) -> Vec<f64> {
+        let mut batch = network.inputs.batch(1);
+        for mel in mels {
+            let example = Example {
+                gender: Gender::Female,
+                tabular: vec![Some(0.0); 2],
+                embedding: None,
+                mel: mel.view(),
+            };
+            network.inputs.push(&mut batch, &example, None);
+        }
+        network.ages(&batch).unwrap()
     }
 
     #[test]
     fn weights_travel_as_safetensors() {
-        let network = Network::new(&settings(), scaler(), Device::Cpu);
+        let network = network();
         let bytes = network.to_bytes().unwrap();
         assert_eq!(bytes, network.to_bytes().unwrap());
         let loaded = Network::load(&settings(), scaler(), Device::Cpu, "k", &bytes).unwrap();
@@ -127,8 +176,33 @@ mod tests {
     }
 
     #[test]
+    fn a_prediction_is_the_mean_over_windows() {
+        tch::manual_seed(1);
+        let settings = TrainSettings {
+            architecture: Architecture::SeResNet,
+            se_resnet: SeResNet { channels: vec![4, 8], blocks: vec![1, 1], ..Default::default() },
+            image: Image::RandomCrop,
+            windows: 3,
+            ..settings()
+        };
+        let network = Network::new(&settings, scaler(), Device::Cpu).unwrap();
+        let mut weights = network.weights.variables()["age.weight"].shallow_clone();
+        let _ = tch::no_grad(|| weights.fill_(1.0));
+        let level = |db: f32, frames: usize| vec![db; frames * N_MELS];
+        let mel = |cells: &[f32]| Mel::encode(cells, MelStorage::F32);
+        let (soft, loud) = (level(-60.0, 128), level(-10.0, 128));
+        let both = mel(&[soft.clone(), loud.clone()].concat());
+        let (soft, loud) = (mel(&soft), mel(&loud));
+        let found = ages(&network, &[&soft, &both, &loud]);
+        let root = |age: f64| age.sqrt();
+        assert!((root(found[0]) - root(found[2])).abs() > 1e-3, "{found:?}");
+        let mean = (root(found[0]) + root(found[2])) / 2.0;
+        assert!((root(found[1]) - mean).abs() < 1e-5, "{found:?}");
+    }
+
+    #[test]
     fn weights_of_another_network_are_refused() {
-        let bytes = Network::new(&settings(), scaler(), Device::Cpu).to_bytes().unwrap();
+        let bytes = network().to_bytes().unwrap();
         let other = TrainSettings { image_units: 9, ..settings() };
         let error = Network::load(&other, scaler(), Device::Cpu, "k", &bytes).unwrap_err();
         assert!(error.to_string().contains("of another shape"), "{error}");

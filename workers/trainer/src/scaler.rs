@@ -18,7 +18,7 @@ const RESERVOIR_ROWS: usize = 1 << 16;
 const CLIP: f64 = 3.0;
 
 /// From raw inputs to a network's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
     /// Least cell of a training spectrogram, in dB: becomes 0.
     pub mel_min_db: f32,
@@ -26,10 +26,13 @@ pub struct Scaler {
     pub mel_max_db: f32,
     /// The table: the spec's columns, then gender (female 0, male 1).
     pub inputs: Vec<Input>,
+    /// Numbers of the embedding that follow the table; 0 for none.
+    #[serde(default)]
+    pub embedding: usize,
 }
 
 /// One input of the table: `(value - offset) * factor`, clipped.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Its column.
     pub name: String,
@@ -85,17 +88,24 @@ impl Scaler {
         Norm::between(self.mel_min_db, self.mel_max_db)
     }
 
-    /// The scaled table of a recording.
+    /// The scaled table of a recording, then its embedding.
     pub fn table(&self, example: &Example<'_>) -> impl Iterator<Item = f32> {
-        self.inputs.iter().zip(raw(example)).map(|(input, value)| input.scale(value))
+        let table = self.inputs.iter().zip(raw(example)).map(|(input, value)| input.scale(value));
+        // Embeddings have length 1: this brings their numbers to about 1.
+        let factor = (self.embedding as f32).sqrt();
+        let embedding = example.embedding.unwrap_or_default();
+        let number = move |i| embedding.get(i).map_or(0.0, |number: &f32| number * factor);
+        table.chain((0..self.embedding).map(number))
     }
 
-    /// The inputs that a recording lacks and the training median stands for.
+    /// The inputs that a recording lacks and something usual stands for.
     pub fn imputed(&self, example: &Example<'_>) -> impl Iterator<Item = &str> {
+        let lacks = self.embedding > 0 && example.embedding.is_none();
         let inputs = self.inputs.iter().zip(raw(example));
         inputs
             .filter(|(input, raw)| raw.is_none() && input.impute.is_some())
             .map(|(input, _)| input.name.as_str())
+            .chain(lacks.then_some("embedding"))
     }
 }
 
@@ -158,9 +168,10 @@ impl Fitting {
         }
     }
 
-    /// The scaler of the rows taken in; none if there were none.
+    /// The scaler of the rows taken in, for networks that take so many numbers of an embedding;
+    /// none if there were none.
     #[must_use]
-    pub fn finish(self, spec: &FeatureSpec, scaling: Scaling) -> Option<Scaler> {
+    pub fn finish(self, spec: &FeatureSpec, scaling: Scaling, embedding: usize) -> Option<Scaler> {
         if self.rows == 0 {
             return None;
         }
@@ -174,6 +185,7 @@ impl Fitting {
             inputs: inputs.collect(),
             mel_min_db: self.mel_min_db,
             mel_max_db: self.mel_max_db,
+            embedding,
         })
     }
 }
@@ -199,7 +211,7 @@ mod tests {
         for (i, pitch) in pitches.iter().enumerate() {
             fitting.add(&example(*pitch, Gender::Female, &mel(i as f32)));
         }
-        fitting.finish(&FeatureSpec::default(), scaling).unwrap()
+        fitting.finish(&FeatureSpec::default(), scaling, 0).unwrap()
     }
 
     fn scaled(scaler: &Scaler, pitch: Option<f64>) -> f32 {
@@ -236,7 +248,20 @@ mod tests {
     }
 
     #[test]
+    fn an_embedding_follows_the_table_at_the_scale_of_one() {
+        let scaler = Scaler { embedding: 4, ..Scaler::default() };
+        let mel = mel(0.0);
+        let numbers = [0.5, -0.5, 0.5, 0.5];
+        let lacking = example(None, Gender::Female, &mel);
+        let with = Example { embedding: Some(&numbers), ..lacking.clone() };
+        assert_eq!(scaler.table(&with).collect::<Vec<_>>(), [1.0, -1.0, 1.0, 1.0]);
+        assert_eq!(scaler.table(&lacking).collect::<Vec<_>>(), [0.0; 4]);
+        assert_eq!(scaler.imputed(&with).count(), 0);
+        assert_eq!(scaler.imputed(&lacking).collect::<Vec<_>>(), ["embedding"]);
+    }
+
+    #[test]
     fn without_rows_there_is_no_scaler() {
-        assert!(Fitting::new(1).finish(&FeatureSpec::default(), Scaling::MinMax).is_none());
+        assert!(Fitting::new(1).finish(&FeatureSpec::default(), Scaling::MinMax, 0).is_none());
     }
 }

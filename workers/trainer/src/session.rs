@@ -11,7 +11,10 @@ use tch::{Device, Kind, Tensor};
 use voxage_contract::training::{Schedule, TrainSettings};
 use voxage_dataset::Rng;
 
+use crate::augment::augment;
 use crate::feed::Fed;
+use crate::model::BACKBONE;
+use crate::nets::load_pretrained;
 use crate::network::Network;
 use crate::optimizer::AdamW;
 use crate::scaler::Scaler;
@@ -93,7 +96,7 @@ pub struct Position {
 pub struct Epoch {
     /// From 1.
     pub epoch: u64,
-    /// Mean squared error of what is learned, while training; none if it was no number.
+    /// Mean loss while training; none if it was no number.
     pub loss: Option<f64>,
     /// Root mean squared error in years on the validation split; on the training split
     /// where there is none. None if it was no number.
@@ -119,14 +122,29 @@ impl Session {
     pub fn new(settings: &TrainSettings, scaler: Scaler, training: Training) -> Result<Self> {
         tch::manual_seed(settings.seed as i64);
         let device = device::resolve(settings.device)?;
-        let mut network = Network::new(settings, scaler, device);
-        network.model.start_at(settings.target.of_age(training.mean_age));
+        let mut network = Network::new(settings, scaler, device)?;
+        let mean = settings.target.of_age(training.mean_age);
+        network.model.start_at(&network.objective.start(mean));
         let optimizer = AdamW::new(&network.weights, settings.weight_decay);
         let best = copies(&network);
         let averaged = if settings.ema > 0.0 { copies(&network) } else { Vec::new() };
         let losses = Tensor::zeros([2], (Kind::Double, network.weights.device()));
         let position = Position::default();
         Ok(Self { network, training, position, optimizer, best, averaged, losses })
+    }
+
+    /// Lets the network over the image start from a published checkpoint.
+    ///
+    /// # Errors
+    /// If it is not one of the architecture's.
+    pub fn start_from(&mut self, key: &str, bytes: &[u8]) -> Result<()> {
+        let (weights, settings) = (&self.network.weights, &self.network.settings);
+        load_pretrained(key, bytes, settings.architecture, weights, &format!("{BACKBONE}."))?;
+        self.best = copies(&self.network);
+        if settings.ema > 0.0 {
+            self.averaged = copies(&self.network);
+        }
+        Ok(())
     }
 
     /// The training that a checkpoint was made of.
@@ -193,8 +211,11 @@ impl Session {
         let step = Rng::new(&[settings.seed, 0x57E9, self.position.step]).next();
         tch::manual_seed((step >> 1) as i64);
         let rate = self.learning_rate();
-        let predicted = self.network.forward(&batch.inputs, true);
-        let loss = predicted.mse_loss(&batch.targets, tch::Reduction::Mean);
+        let Scaler { mel_min_db, mel_max_db, .. } = self.network.inputs.scaler;
+        let range_db = f64::from(mel_max_db - mel_min_db);
+        let (inputs, targets) = augment(&batch.inputs, &batch.targets, &settings.augment, range_db);
+        let outputs = self.network.forward(&inputs, true);
+        let loss = self.network.objective.loss(&outputs, &targets);
         self.optimizer.step(&loss, rate)?;
         let samples = batch.targets.numel() as u64;
         // Not asked for here: a device need not be waited for at each step.
@@ -211,12 +232,14 @@ impl Session {
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         let settings = &self.network.settings;
+        let warm = (self.position.step + 1) as f64 / settings.warmup_steps.max(1) as f64;
+        let rate = settings.learning_rate * warm.min(1.0);
         match settings.schedule {
-            Schedule::Constant => settings.learning_rate,
+            Schedule::Constant => rate,
             Schedule::Cosine => {
                 let epochs = self.position.epochs.len() as f64;
                 let done = epochs + self.position.sample as f64 / self.training.rows as f64;
-                settings.learning_rate * (0.5 + 0.5 * (PI * done / settings.epochs as f64).cos())
+                rate * (0.5 + 0.5 * (PI * done / settings.epochs as f64).cos())
             }
         }
     }
@@ -324,3 +347,6 @@ fn restore(network: &Network, named: &Named) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

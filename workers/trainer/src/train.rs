@@ -10,7 +10,7 @@ use voxage_contract::training::{
     Access, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest, TrainSettings,
     Trained,
 };
-use voxage_contract::{Split, keys, spec::EXTRACTOR_VERSION};
+use voxage_contract::{SealedManifest, Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
 use voxage_transport::{Store, StoreExt as _};
 
@@ -57,6 +57,7 @@ pub fn train(
     let id = request.run_id();
     if let Some(trained) = ended(&*store, runtime, &id)? {
         say(Event::Note { message: format!("run {id} has ended before: its model is used") });
+        measure_other(request, &*store, runtime)?;
         return Ok(End::Trained(Box::new(trained)));
     }
     put_json(&*store, runtime, &keys::run(&id, "request.json"), request)?;
@@ -78,6 +79,28 @@ pub fn train(
     let end = end?;
     left?;
     Ok(end)
+}
+
+/// Measures the version that the model will be compared with, unless that is done or it takes
+/// other features: its predictions lie beside those of its own data set.
+fn measure_other(request: &TrainRequest, store: &dyn Store, runtime: &Handle) -> Result<()> {
+    let Some(other) = &request.against else { return Ok(()) };
+    let models = Models { store, runtime };
+    let (card, _) = models.load(other)?;
+    let key = keys::predictions(&card.run, &request.manifest);
+    let bytes = runtime.block_on(store.get(&request.manifest))?;
+    let sealed: SealedManifest =
+        serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&request.manifest, error))?;
+    if sealed.spec_id != card.spec_id || runtime.block_on(store.exists(&key))? {
+        return Ok(());
+    }
+    let asked = EvaluateRequest {
+        root: request.root.clone(),
+        access: request.access.clone(),
+        model: other.clone(),
+        manifest: Some(request.manifest.clone()),
+    };
+    evaluate_model(&asked, runtime).map(|_| ())
 }
 
 /// The result of a run that has ended.
@@ -105,7 +128,7 @@ fn carry_out(
     settings.check().map_err(Error::Setting)?;
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
-    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold)?;
+    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold.clone())?;
     let fitted = if settings.architecture.is_process() {
         say(Event::Note {
             message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
@@ -120,7 +143,14 @@ fn carry_out(
                 say(Event::Note { message });
                 session
             }
-            None => fit::start(&dataset, settings, upkeep.loader_threads)?,
+            None => {
+                let mut session = fit::start(&dataset, settings, upkeep.loader_threads)?;
+                let pretrained = &settings.pretrained;
+                if !pretrained.is_empty() {
+                    session.start_from(pretrained, &runtime.block_on(store.get(pretrained))?)?;
+                }
+                session
+            }
         };
         let mut bench = Bench { dataset: &dataset, run, upkeep, stop, say };
         if !fit::fit(&mut session, &mut bench)? {
@@ -129,6 +159,7 @@ fn carry_out(
         Fitted::network(&dataset, session, upkeep.loader_threads)?
     };
     run.finish_writing()?;
+    measure_other(request, &**store, runtime)?;
     Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
 }
 
@@ -274,8 +305,7 @@ fn measure(
     manifest: &str,
 ) -> Result<(Evaluation, String)> {
     let (evaluation, table) = evaluate(dataset, (estimator, conformal), mean_age, threads)?;
-    let name = manifest.replace('/', "-");
-    let key = keys::run(run, &format!("predictions/{}.csv", name.trim_end_matches(".json")));
+    let key = keys::predictions(run, manifest);
     runtime.block_on(store.put_new(&key, table.into()))?;
     Ok((evaluation, key))
 }

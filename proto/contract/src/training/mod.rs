@@ -5,15 +5,22 @@
 //! same request is the same run.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::keys::{Name, run_id};
 
+mod augment;
 mod evaluation;
+mod fold;
+mod nets;
+mod promotion;
 mod settings;
 
+pub use augment::Augment;
 pub use evaluation::{Baseline, Cell, Evaluation, Scores, SplitEvaluation};
-pub use settings::{Architecture, Device, Image, Scaling, Schedule, Target, TrainSettings};
+pub use fold::Fold;
+pub use nets::{Ecapa, SeResNet};
+pub use promotion::{Promotion, Reason};
+pub use settings::{Architecture, Device, Image, Loss, Scaling, Schedule, Target, TrainSettings};
 
 /// What a trainer is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +32,8 @@ pub enum Request {
     Evaluate(EvaluateRequest),
     /// Predict recordings, which follow as one [`crate::Recording`] a line.
     Predict(PredictRequest),
+    /// Predict over HTTP, until it is asked to stop.
+    Serve(ServeRequest),
 }
 
 /// How a trainer reaches its store, beside the environment's `AWS_*`: nothing that comes out
@@ -94,29 +103,12 @@ pub struct TrainRequest {
     /// its test split is this fold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<Fold>,
+    /// Key of a model version that is measured on the same test split: nothing that comes
+    /// out of the training depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
     /// How.
     pub settings: TrainSettings,
-}
-
-/// A part of the speakers, by hash: the test split of a cross-validation's training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fold {
-    /// Which, from 0.
-    pub index: u64,
-    /// How many there are.
-    pub of: u64,
-}
-
-impl Fold {
-    /// Whether a speaker is in it: the SHA-256 of the name, as a big-endian integer, modulo
-    /// the number of folds.
-    #[must_use]
-    pub fn has(self, speaker: &str) -> bool {
-        let of = u128::from(self.of.max(1));
-        let bytes = Sha256::digest(speaker.as_bytes());
-        let rest = bytes.iter().fold(0, |rest, byte| (rest * 256 + u128::from(*byte)) % of);
-        rest == u128::from(self.index)
-    }
 }
 
 /// Measure a model on the test split of a sealed manifest.
@@ -149,6 +141,28 @@ pub struct PredictRequest {
     pub slots: usize,
 }
 
+/// Predict over HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServeRequest {
+    /// The store: a directory, or `s3://bucket/prefix`.
+    pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// The model's name, for its champion, whichever that is at the time; or a version.
+    pub model: String,
+    /// Address and port.
+    pub listen: String,
+    /// Threads that extract features.
+    pub slots: usize,
+    /// Largest body in MiB.
+    pub body_mib: u64,
+    /// All bodies together that are in memory, in MiB.
+    pub memory_mib: u64,
+    /// How long a request may take, in seconds.
+    pub timeout_s: f64,
+}
+
 fn is_default(access: &Access) -> bool {
     *access == Access::default()
 }
@@ -162,6 +176,7 @@ impl TrainRequest {
             access: Access::default(),
             upkeep: Upkeep::default(),
             patient: false,
+            against: None,
             ..self.clone()
         };
         run_id(&serde_json::to_string(&same).unwrap_or_default())
@@ -188,6 +203,15 @@ pub enum Event {
     },
     /// One recording's prediction, in the order of the request.
     Prediction(Prediction),
+    /// Predictions are served from now on.
+    Serving {
+        /// Where.
+        address: String,
+        /// Key of the model version.
+        model: String,
+    },
+    /// The end of serving.
+    Served,
     /// The end of a training that was asked to stop: it goes on from a checkpoint when it
     /// is asked for again.
     Interrupted {
@@ -321,18 +345,29 @@ mod tests {
             (TrainSettings { test_share: 0.9, ..default() }, "train.test_share"),
             (TrainSettings { channels: vec![1; 8], ..default() }, "train.channels"),
             (TrainSettings { table_units: vec![], ..default() }, "train.table_units"),
+            (TrainSettings { drop_path: 1.0, ..default() }, "train.drop_path"),
+            (TrainSettings { loss: Loss::MeanVariance, ..default() }, "train.target"),
+            (TrainSettings { pretrained: "a".into(), ..default() }, "train.pretrained"),
+            (
+                TrainSettings {
+                    augment: Augment { shift: 128, ..Augment::default() },
+                    ..default()
+                },
+                "train.augment.shift",
+            ),
+            (
+                TrainSettings {
+                    se_resnet: SeResNet { blocks: vec![2; 3], ..SeResNet::default() },
+                    ..default()
+                },
+                "train.se_resnet.blocks",
+            ),
+            (
+                TrainSettings { ecapa: Ecapa { groups: 7, ..Ecapa::default() }, ..default() },
+                "train.ecapa.channels",
+            ),
         ] {
             assert!(settings.check().unwrap_err().contains(name));
-        }
-    }
-
-    #[test]
-    fn folds_are_those_of_the_hash() {
-        // Python: int.from_bytes(hashlib.sha256(b"saa-english1").digest(), "big") % 5
-        for (speaker, index) in [("saa-english1", 3), ("a", 4), ("", 4)] {
-            for fold in 0..5 {
-                assert_eq!(Fold { index: fold, of: 5 }.has(speaker), fold == index, "{speaker}");
-            }
         }
     }
 
@@ -346,6 +381,7 @@ mod tests {
             manifest: "m".into(),
             model: Name::nearest("age"),
             fold: None,
+            against: None,
             settings: TrainSettings::default(),
         };
         let id = request.run_id();

@@ -2,15 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a 128 × 128 image is made of a spectrogram of any length.
+use super::augment::Augment;
+use super::nets::{Demand, Ecapa, SeResNet};
+
+/// How an image of some frames is made of a spectrogram of any length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Image {
-    /// The first 128 frames; shorter ones are padded with silence.
+    /// The first frames; shorter recordings are padded with silence.
     First,
-    /// All frames, averaged or interpolated to 128.
+    /// All frames, averaged or interpolated to as many as the image has.
     Resize,
-    /// 128 frames from a random place in training, from the middle otherwise.
+    /// Frames from a random place in training, otherwise from the middle or from windows
+    /// spread over the recording; shorter recordings are padded with silence.
     RandomCrop,
 }
 
@@ -76,6 +80,19 @@ impl Target {
     }
 }
 
+/// What a training goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// The squared error.
+    Mse,
+    /// The same for small errors; large ones count only as much as they are large.
+    Huber,
+    /// A distribution over ages in whole years, of which the mean is predicted: cross entropy,
+    /// error of the mean, and variance (Pan et al. 2018).
+    MeanVariance,
+}
+
 /// Where a training computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -88,7 +105,7 @@ pub enum Device {
     Cuda,
 }
 
-/// Networks by name.
+/// What learns, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Architecture {
     /// A Gaussian process over statistics of the spectrogram, the table and the embedding.
@@ -100,6 +117,30 @@ pub enum Architecture {
     /// The original report's: convolutions over the image, an MLP over the table, joined.
     #[serde(rename = "seed-cnn-mlp")]
     SeedCnnMlp,
+    /// A compact residual network over the image: about a million weights.
+    #[serde(rename = "se-resnet")]
+    SeResNet,
+    /// A compact network of convolutions over time: about two million weights.
+    #[serde(rename = "ecapa")]
+    Ecapa,
+    /// timm's `efficientnet_b0`: 4.0 million weights.
+    #[serde(rename = "efficientnet-b0")]
+    EfficientNetB0,
+    /// timm's `efficientnet_b1`: 6.5 million weights.
+    #[serde(rename = "efficientnet-b1")]
+    EfficientNetB1,
+    /// timm's `efficientnet_b2`: 7.7 million weights.
+    #[serde(rename = "efficientnet-b2")]
+    EfficientNetB2,
+    /// timm's `efficientnet_b3`: 10.7 million weights.
+    #[serde(rename = "efficientnet-b3")]
+    EfficientNetB3,
+    /// timm's `seresnext50_32x4d`: 25.5 million weights.
+    #[serde(rename = "se-resnext50")]
+    SeResNext50,
+    /// timm's `dm_nfnet_f0`: 68.4 million weights.
+    #[serde(rename = "nfnet-f0")]
+    NfNetF0,
 }
 
 impl Architecture {
@@ -109,6 +150,12 @@ impl Architecture {
         matches!(self, Self::Gp | Self::Ridge)
     }
 
+    /// Whether it is a published network, of which there are pretrained checkpoints.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        !self.is_process() && !matches!(self, Self::SeedCnnMlp | Self::SeResNet | Self::Ecapa)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -116,6 +163,14 @@ impl Architecture {
             Self::Gp => "gp",
             Self::Ridge => "ridge",
             Self::SeedCnnMlp => "seed-cnn-mlp",
+            Self::SeResNet => "se-resnet",
+            Self::Ecapa => "ecapa",
+            Self::EfficientNetB0 => "efficientnet-b0",
+            Self::EfficientNetB1 => "efficientnet-b1",
+            Self::EfficientNetB2 => "efficientnet-b2",
+            Self::EfficientNetB3 => "efficientnet-b3",
+            Self::SeResNext50 => "se-resnext50",
+            Self::NfNetF0 => "nfnet-f0",
         }
     }
 }
@@ -124,20 +179,38 @@ impl Architecture {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainSettings {
-    /// The network.
+    /// What learns.
     pub architecture: Architecture,
-    /// Channels of its convolutions; each halves the image.
+    /// Channels of the convolutions of `seed-cnn-mlp`; each halves the image.
     pub channels: Vec<i64>,
-    /// Units that the flattened image is brought down to.
+    /// Units that its flattened image is brought down to.
     pub image_units: i64,
+    /// Sizes of `se-resnet`.
+    pub se_resnet: SeResNet,
+    /// Sizes of `ecapa`.
+    pub ecapa: Ecapa,
+    /// A published checkpoint that the network over the image starts from: its key in the
+    /// store; for people, its file. Empty for none.
+    pub pretrained: String,
+    /// Share of samples for which the last residual block is left out in training, from 0 to
+    /// below 1; less for those before it, down to 0 for the first.
+    pub drop_path: f64,
     /// Units of the layers over the table.
     pub table_units: Vec<i64>,
+    /// Units of the layer over the embedding, where there is one and the network is another
+    /// than `seed-cnn-mlp`; 0 if it is not to be looked at.
+    pub embedding_units: i64,
     /// Units of the layer before the age.
     pub head_units: i64,
     /// Share of units that are left out at random in training, 0 to 1.
     pub dropout: f64,
     /// How the image is made.
     pub image: Image,
+    /// Frames of an image, each 23 ms.
+    pub frames: usize,
+    /// With random crops, the windows that a prediction is the mean of: as many as a recording
+    /// has, spread evenly, at most so many; 1 for the middle alone.
+    pub windows: usize,
     /// How inputs are scaled.
     pub scaling: Scaling,
     /// Passes over the training split, at most.
@@ -150,12 +223,16 @@ pub struct TrainSettings {
     pub learning_rate: f64,
     /// How it goes on.
     pub schedule: Schedule,
+    /// Steps in which the step size rises to what it is then.
+    pub warmup_steps: u64,
     /// Decay of the running mean of the weights, from 0 (none) to below 1: where there is
     /// one, it is what is measured and kept.
     pub ema: f64,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f64,
-    /// Fixes initial weights, order and crops.
+    /// How batches are changed.
+    pub augment: Augment,
+    /// Fixes initial weights, order, crops and changes.
     pub seed: u64,
     /// Share of the speakers that stop the training, 0 to 1.
     pub validation_share: f64,
@@ -163,6 +240,10 @@ pub struct TrainSettings {
     pub test_share: f64,
     /// What is learned of an age.
     pub target: Target,
+    /// What the training goes down.
+    pub loss: Loss,
+    /// The error, in units of what is learned, from which on Huber's loss is linear.
+    pub huber_delta: f64,
     /// Training recordings that a process knows by themselves; of more, these are drawn, and
     /// the others are projected on them.
     pub points: usize,
@@ -180,22 +261,33 @@ impl Default for TrainSettings {
             architecture: Architecture::Gp,
             channels: vec![32, 64, 128],
             image_units: 128,
+            se_resnet: SeResNet::default(),
+            ecapa: Ecapa::default(),
+            pretrained: String::new(),
+            drop_path: 0.0,
             table_units: vec![64, 32],
+            embedding_units: 64,
             head_units: 64,
             dropout: 0.5,
             image: Image::Resize,
+            frames: 128,
+            windows: 1,
             scaling: Scaling::MinMax,
             epochs: 40,
             patience: 12,
             batch_size: 32,
             learning_rate: 3e-4,
             schedule: Schedule::Cosine,
+            warmup_steps: 0,
             ema: 0.0,
             weight_decay: 1e-4,
+            augment: Augment::default(),
             seed: 1,
             validation_share: 0.15,
             test_share: 0.15,
             target: Target::SqrtAge,
+            loss: Loss::Mse,
+            huber_delta: 1.0,
             points: 2048,
             coverage: 0.9,
             device: Device::Auto,
@@ -212,7 +304,7 @@ impl TrainSettings {
     pub fn check(&self) -> Result<(), String> {
         let share = |share: f64| (0.0..1.0).contains(&share);
         let units = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| n >= 1);
-        let demands = [
+        let demands: [Demand; 24] = [
             ("epochs", self.epochs >= 1, "at least 1"),
             ("patience", self.patience >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
@@ -220,7 +312,16 @@ impl TrainSettings {
             ("learning_rate", self.learning_rate > 0.0, "more than 0"),
             ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
             ("dropout", share(self.dropout), "from 0 to below 1"),
+            ("drop_path", share(self.drop_path), "from 0 to below 1"),
             ("ema", share(self.ema), "from 0 to below 1"),
+            ("huber_delta", self.huber_delta > 0.0, "more than 0"),
+            (
+                "target",
+                self.loss != Loss::MeanVariance || self.target == Target::Age,
+                "age for the loss mean_variance, which is over years",
+            ),
+            ("frames", (128..=4096).contains(&self.frames), "128 to 4096"),
+            ("windows", (1..=256).contains(&self.windows), "1 to 256"),
             ("coverage", share(self.coverage), "from 0 to below 1"),
             ("points", (2..=20_000).contains(&self.points), "2 to 20000"),
             ("validation_share", share(self.validation_share), "from 0 to below 1"),
@@ -230,8 +331,14 @@ impl TrainSettings {
                 share(self.test_share + self.validation_share),
                 "less than 1 together with validation_share",
             ),
+            (
+                "pretrained",
+                self.pretrained.is_empty() || self.architecture.is_published(),
+                "empty for this architecture: only efficientnet-b0 to -b3, se-resnext50 and nfnet-f0 have checkpoints",
+            ),
             ("image_units", self.image_units >= 1, "at least 1"),
             ("head_units", self.head_units >= 1, "at least 1"),
+            ("embedding_units", self.embedding_units >= 0, "at least 0"),
             ("table_units", units(&self.table_units), "one layer or more, each of at least 1"),
             (
                 "channels",
@@ -239,7 +346,9 @@ impl TrainSettings {
                 "1 to 7 convolutions, each of at least 1 channel",
             ),
         ];
-        match demands.into_iter().find(|(_, kept, _)| !kept) {
+        let nets = self.se_resnet.demands().into_iter().chain(self.ecapa.demands());
+        let more = nets.chain(self.augment.demands(self.frames));
+        match demands.into_iter().chain(more).find(|(_, kept, _)| !kept) {
             Some((name, _, demand)) => Err(format!("train.{name} must be {demand}")),
             None => Ok(()),
         }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::Object;
 use futures::{Stream, stream};
 
@@ -29,6 +30,8 @@ pub(crate) struct Folder {
 pub(crate) struct Listed {
     pub(crate) key: String,
     pub(crate) size_bytes: u64,
+    /// In seconds since 1970.
+    pub(crate) changed_unix_s: i64,
     /// Without quotes.
     pub(crate) etag: String,
 }
@@ -37,7 +40,8 @@ impl From<Object> for Listed {
     fn from(object: Object) -> Self {
         let size_bytes = object.size().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         let etag = object.e_tag().unwrap_or_default().trim_matches('"').to_owned();
-        Self { key: object.key.unwrap_or_default(), size_bytes, etag }
+        let changed_unix_s = object.last_modified().map_or(0, DateTime::secs);
+        Self { key: object.key.unwrap_or_default(), size_bytes, changed_unix_s, etag }
     }
 }
 

@@ -20,6 +20,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -144,7 +145,8 @@ impl Store for S3 {
         let found = request.key(self.key(key)?).send().await;
         let found = found.map_err(|error| self.failed("look at", key, Failure::of(&error)))?;
         let size = found.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
-        Ok(ObjectMeta { key: key.into(), size })
+        let changed_unix_s = found.last_modified().map_or(0, DateTime::secs);
+        Ok(ObjectMeta { key: key.into(), size, changed_unix_s })
     }
 
     fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a> {
@@ -164,7 +166,11 @@ impl Store for S3 {
                 // folders by objects whose names end in '/'.
                 let counts =
                     after.as_deref().is_none_or(|after| key > after) && checked(key).is_ok();
-                let meta = ObjectMeta { key: key.to_owned(), size: object.size_bytes };
+                let meta = ObjectMeta {
+                    key: key.to_owned(),
+                    size: object.size_bytes,
+                    changed_unix_s: object.changed_unix_s,
+                };
                 async move { Ok(counts.then_some(meta)) }
             })
             .boxed()

@@ -13,7 +13,7 @@ use voxage_contract::Reject;
 
 use super::{Audio, Stat, local, object, relative};
 use crate::s3::{Location, S3Settings, Server};
-use crate::{Error, Result};
+use crate::{Dir, Error, Result, S3, Store};
 
 /// The audio that this process may read. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -109,6 +109,18 @@ impl Sources {
             stats.collect()
         });
         Ok(stats.await?)
+    }
+
+    /// A root as a store to read from: for manifests, which lie where audio does.
+    ///
+    /// # Errors
+    /// If the root may not be read here, is not there, or S3 refuses the keys.
+    pub async fn folder(&self, root: &str) -> Result<Arc<dyn Store>> {
+        self.fence(root)?;
+        Ok(match root.strip_prefix("file://") {
+            Some(folder) => Arc::new(Dir::open_existing(folder)?),
+            None => Arc::new(S3::open_existing(root, &self.0.settings).await?),
+        })
     }
 
     async fn server(&self) -> Result<&Server> {

@@ -173,7 +173,7 @@ mod tests {
         Mel::encode(&(0..frames * N_MELS).map(cell).collect::<Vec<_>>(), MelStorage::F32)
     }
 
-    /// Written by `tests/oracle/statistics.py`: numpy and scipy.
+    /// Written by `tests/oracle/spectrum_statistics.py`: numpy and scipy.
     #[test]
     fn they_are_those_of_the_oracle() {
         let golden: serde_json::Value = serde_json::from_str(include_str!("golden.json")).unwrap();

@@ -2,7 +2,7 @@
 """Writes workers/trainer/src/gp/golden.json: the statistics of two made-up spectrograms by numpy
 and scipy, every seventh number of each.
 
-    tests/oracle/statistics.py > workers/trainer/src/gp/golden.json      # numpy, scipy"""
+    tests/oracle/spectrum_statistics.py > workers/trainer/src/gp/golden.json      # numpy, scipy"""
 import json
 
 import numpy as np

@@ -1,0 +1,342 @@
+//! Whether a version may become the champion: compared with the one that is, on the same
+//! speakers, whom neither has learned from.
+//!
+//! Always holds: the decision says every number that it rests on, also when it says no.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use voxage_contract::scores::{AGE_BANDS, age_band};
+use voxage_contract::{Name, keys};
+use voxage_transport::{Store, StoreExt as _};
+
+use super::{Card, card, champion};
+use crate::study::{Bounded, bounded};
+use crate::{Error, Result};
+
+/// What is asked of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gate {
+    /// The upper end of the difference of the RMSEs, candidate less champion, must lie below
+    /// this, in years: 0 asks for better beyond chance.
+    pub margin_years: f64,
+    /// In no age band and no gender may the RMSE be greater by more than this, in years.
+    pub tolerance_years: f64,
+    /// Recordings that such a part must have to be looked at.
+    pub least_recordings: u64,
+    /// Intervals may hold this much less than they are made to, a share, beside chance.
+    pub coverage_slack: f64,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { margin_years: 0.0, tolerance_years: 1.0, least_recordings: 20, coverage_slack: 0.05 }
+    }
+}
+
+/// Something that the gate looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// Whether it is as it must be.
+    pub passed: bool,
+    /// The numbers, in words.
+    pub words: String,
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The version that was looked at.
+    pub candidate: u64,
+    /// The version that it was compared with; none if there was no champion.
+    pub champion: Option<u64>,
+    /// Key of the sealed manifest whose test speakers they were compared on.
+    pub manifest: String,
+    /// Whether it may become the champion.
+    pub promote: bool,
+    /// The RMSE of the candidate less that of the champion, or of the mean age.
+    pub difference: Option<Bounded>,
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+}
+
+impl Decision {
+    /// In words: what failed, or what makes it better.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let wanted = |check: &&Check| check.passed == self.promote;
+        let words: Vec<_> = self.checks.iter().filter(wanted).map(|check| &*check.words).collect();
+        words.join("; ")
+    }
+}
+
+/// A prediction of the test split.
+#[derive(Debug, Clone, Deserialize)]
+struct Said {
+    id: String,
+    age: f64,
+    predicted: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+    gender: String,
+    speaker: String,
+}
+
+/// Compares a version with the champion, by what both said of the test speakers of the
+/// version's data set.
+///
+/// # Errors
+/// If the champion has not been measured on that data set, or the store fails.
+pub async fn decide(
+    store: &dyn Store,
+    gate: &Gate,
+    model: &Name,
+    candidate: u64,
+) -> Result<Decision> {
+    let own = card(store, model, candidate).await?;
+    let champion = champion(store, model).await?.map(|promotion| promotion.version);
+    let said = predictions(store, &own, &own.manifest).await?;
+    let said =
+        said.ok_or_else(|| Error::NoVersion(format!("the predictions of {model}@{candidate}")))?;
+    let mut checks = Vec::new();
+    // Whatever the champion does: where labels are wrong, who knows something is far off, and
+    // who knows nothing is nearer.
+    let alone = alone(&own, &said, &mut checks);
+    let difference = match champion {
+        None => alone,
+        Some(version) => {
+            let other = card(store, model, version).await?;
+            checks.push(features(&own, &other));
+            match predictions(store, &other, &own.manifest).await? {
+                Some(before) => against(gate, &said, &before, &mut checks),
+                None if own.spec_id != other.spec_id => None,
+                None => {
+                    return Err(Error::Registry(format!(
+                        "champion {model}@{version} was not measured on {}, on which \
+                         {model}@{candidate} was trained: `voxage evaluate --model \
+                         {model}@{version} --dataset NAME` measures it on the newest version",
+                        own.manifest
+                    )));
+                }
+            }
+        }
+    };
+    checks.extend(coverage(gate, own.settings.coverage, &said));
+    let promote = checks.iter().all(|check| check.passed);
+    Ok(Decision { candidate, champion, manifest: own.manifest, promote, difference, checks })
+}
+
+/// What a version said of the test speakers of a sealed manifest.
+async fn predictions(store: &dyn Store, card: &Card, manifest: &str) -> Result<Option<Vec<Said>>> {
+    let key = keys::predictions(&card.run, manifest);
+    let Some(bytes) = store.get_opt(&key).await? else { return Ok(None) };
+    let lines = csv::Reader::from_reader(&*bytes).into_deserialize();
+    let lines = lines.map(|line| line.map_err(|error| Error::damaged(&key, error)));
+    lines.collect::<Result<_>>().map(Some)
+}
+
+/// It must know more than the mean age, beyond chance.
+fn alone(own: &Card, said: &[Said], checks: &mut Vec<Check>) -> Option<Bounded> {
+    let mean = own.evaluation.test.baseline.age;
+    let pairs: Vec<_> = said.iter().map(|one| (one, mean)).collect();
+    let difference = difference(&pairs);
+    checks.push(better(0.0, "the mean age", difference, &pairs));
+    difference
+}
+
+fn against(
+    gate: &Gate,
+    said: &[Said],
+    before: &[Said],
+    checks: &mut Vec<Check>,
+) -> Option<Bounded> {
+    let before: HashMap<&str, f64> =
+        before.iter().map(|one| (one.id.as_str(), one.predicted)).collect();
+    let pairs: Vec<(&Said, f64)> =
+        said.iter().filter_map(|one| Some((one, *before.get(one.id.as_str())?))).collect();
+    let difference = difference(&pairs);
+    checks.push(better(gate.margin_years, "the champion", difference, &pairs));
+    let mut parts: BTreeMap<String, Vec<(&Said, f64)>> = BTreeMap::new();
+    for pair in &pairs {
+        let gender = if pair.0.gender.is_empty() { "unknown gender" } else { &pair.0.gender };
+        for part in [AGE_BANDS[age_band(pair.0.age)], gender] {
+            parts.entry(part.to_owned()).or_default().push(*pair);
+        }
+    }
+    for (name, pairs) in parts {
+        if (pairs.len() as u64) < gate.least_recordings {
+            continue;
+        }
+        let [own, other] = rmses(&pairs);
+        checks.push(Check {
+            passed: own - other <= gate.tolerance_years,
+            words: format!(
+                "{name}: RMSE {own:.2} against {other:.2} over {} recordings, at most {} more \
+                 is allowed",
+                pairs.len(),
+                gate.tolerance_years
+            ),
+            name,
+        });
+    }
+    difference
+}
+
+fn better(
+    margin_years: f64,
+    than: &str,
+    difference: Option<Bounded>,
+    pairs: &[(&Said, f64)],
+) -> Check {
+    let [own, other] = rmses(pairs);
+    let bounds = difference.map_or("unknown".to_owned(), |d| {
+        format!("{:+.2}, 95 % within {:+.2} and {:+.2}", d.value, d.low, d.high)
+    });
+    Check {
+        name: format!("better than {than}"),
+        passed: difference.is_some_and(|difference| difference.high < margin_years),
+        words: format!(
+            "RMSE {own:.2} against {other:.2} of {than} over {} recordings: {bounds}, must be \
+             below {margin_years:+.2}",
+            pairs.len(),
+        ),
+    }
+}
+
+fn features(own: &Card, other: &Card) -> Check {
+    let passed = own.spec_id == other.spec_id;
+    let words = if passed {
+        "the features are the champion's".into()
+    } else {
+        "the features are others than the champion's, which cannot be measured on them".into()
+    };
+    Check { name: "features".into(), passed, words }
+}
+
+/// Whether intervals hold what they are made to; nothing if there are none.
+fn coverage(gate: &Gate, made: f64, said: &[Said]) -> Option<Check> {
+    let holds: Vec<bool> =
+        said.iter().filter_map(|one| Some((one.low?..=one.high?).contains(&one.age))).collect();
+    if holds.is_empty() {
+        return None;
+    }
+    let n = holds.len() as f64;
+    let share = holds.iter().filter(|holds| **holds).count() as f64 / n;
+    let least = made - gate.coverage_slack;
+    Some(Check {
+        name: "coverage".into(),
+        passed: upper(share, n) >= least,
+        words: format!(
+            "intervals hold {:.0} % of {} ages (at most {:.0} % by chance), at least {:.0} % are \
+             asked for",
+            100.0 * share,
+            holds.len(),
+            100.0 * upper(share, n),
+            100.0 * least
+        ),
+    })
+}
+
+/// The upper end of the interval of 95 % of a share (Wilson 1927).
+fn upper(share: f64, n: f64) -> f64 {
+    let z2 = 1.96 * 1.96 / n;
+    (share + z2 / 2.0 + (z2 * (share * (1.0 - share) + z2 / 4.0)).sqrt()) / (1.0 + z2)
+}
+
+/// The RMSE of what was said less that of the other, over speakers.
+fn difference(pairs: &[(&Said, f64)]) -> Option<Bounded> {
+    let speakers: Vec<&str> = pairs.iter().map(|(one, _)| one.speaker.as_str()).collect();
+    let statistic = |places: &[usize]| {
+        let drawn: Vec<_> = places.iter().map(|&i| pairs[i]).collect();
+        let [own, other] = rmses(&drawn);
+        vec![Some(own - other).filter(|difference| difference.is_finite())]
+    };
+    bounded(&speakers, statistic).pop().flatten()
+}
+
+fn rmses(pairs: &[(&Said, f64)]) -> [f64; 2] {
+    let rmse = |error: &dyn Fn(&(&Said, f64)) -> f64| {
+        (pairs.iter().map(|pair| error(pair).powi(2)).sum::<f64>() / pairs.len() as f64).sqrt()
+    };
+    [rmse(&|(one, _)| one.predicted - one.age), rmse(&|(one, other)| other - one.age)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxage_contract::Rng;
+
+    /// Recordings of 200 speakers with errors of so many years.
+    fn said(error: f64, seed: u64) -> Vec<Said> {
+        let mut rng = Rng::new(&[seed]);
+        let mut normal =
+            move || (0..12).map(|_| rng.below(1000) as f64 / 1000.0).sum::<f64>() - 6.0;
+        let one = |i: usize| {
+            let (age, predicted) =
+                (20.0 + (i % 50) as f64, 20.0 + (i % 50) as f64 + error * normal());
+            Said {
+                id: i.to_string(),
+                age,
+                predicted,
+                low: Some(predicted - 2.0 * error),
+                high: Some(predicted + 2.0 * error),
+                gender: if i.is_multiple_of(2) { "female" } else { "male" }.into(),
+                speaker: i.to_string(),
+            }
+        };
+        (0..200).map(one).collect()
+    }
+
+    fn checked(own: &[Said], other: &[Said]) -> (Option<Bounded>, Vec<Check>) {
+        let mut checks = Vec::new();
+        let gate = Gate::default();
+        let difference = against(&gate, own, other, &mut checks);
+        checks.extend(coverage(&gate, 0.9, own));
+        (difference, checks)
+    }
+
+    fn failed(checks: &[Check]) -> Vec<&str> {
+        checks.iter().filter(|check| !check.passed).map(|check| &*check.name).collect()
+    }
+
+    #[test]
+    fn better_beyond_chance_passes_and_the_same_does_not() {
+        let (difference, checks) = checked(&said(6.0, 1), &said(10.0, 2));
+        assert!((difference.unwrap().value + 4.0).abs() < 1.5, "{difference:?}");
+        assert!(failed(&checks).is_empty(), "{checks:?}");
+        let (difference, checks) = checked(&said(8.0, 1), &said(8.0, 1));
+        assert_eq!(difference.unwrap().value, 0.0);
+        assert_eq!(failed(&checks), ["better than the champion"]);
+        assert!(!failed(&checked(&said(8.0, 3), &said(7.9, 2)).1).is_empty());
+    }
+
+    #[test]
+    fn one_part_that_gets_worse_is_enough_to_say_no() {
+        let (mut own, other) = (said(5.0, 1), said(10.0, 2));
+        for one in own.iter_mut().filter(|one| one.age >= 60.0) {
+            one.predicted = one.age - 15.0;
+            (one.low, one.high) = (None, None);
+        }
+        let (_, checks) = checked(&own, &other);
+        assert_eq!(failed(&checks), ["60 and over"]);
+    }
+
+    #[test]
+    fn the_upper_end_is_wilson_s() {
+        // statsmodels.stats.proportion.proportion_confint(19, 26, method="wilson")
+        assert!((upper(19.0 / 26.0, 26.0) - 0.8630).abs() < 1e-3, "{}", upper(19.0 / 26.0, 26.0));
+        assert!((upper(1.0, 10.0) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn intervals_that_are_too_narrow_say_no() {
+        let mut own = said(5.0, 1);
+        for one in &mut own {
+            (one.low, one.high) = (Some(one.predicted - 4.0), Some(one.predicted + 4.0));
+        }
+        assert_eq!(failed(&checked(&own, &said(10.0, 2)).1), ["coverage"]);
+    }
+}

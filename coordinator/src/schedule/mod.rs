@@ -1,0 +1,173 @@
+//! Schedules: what is taken in, trained and promoted again and again, and when.
+//!
+//! Always holds: a schedule is a row of numbered objects of which the highest is in force;
+//! each firing is claimed by a conditional put, and everything about it is written down
+//! beside its claim. Any number of coordinators may look after them. Time is an argument.
+
+pub mod calendar;
+pub mod firing;
+mod night;
+pub mod stages;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use voxage_contract::training::TrainSettings;
+use voxage_contract::{FeatureSpec, Name, ShardLimits, keys};
+use voxage_transport::{Put, Store, StoreExt as _};
+
+pub use calendar::{Calendar, Instant};
+pub use chrono_tz::Tz as Zone;
+pub use firing::{Claim, End, Firing, Outcome, firings};
+pub use night::{Night, retry, run_now};
+
+use crate::registry::Gate;
+use crate::{Error, Result};
+
+/// What a schedule does, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// When: a cron expression.
+    pub cron: String,
+    /// In which time zone, by the IANA's name.
+    pub zone: String,
+    /// Folder or `s3://` place of the manifests that are taken in.
+    pub source: String,
+    /// URI that their paths are relative to; none for each manifest's own folder.
+    pub audio_root: Option<String>,
+    /// The data set that they go into.
+    pub dataset: Name,
+    /// Its features.
+    pub spec: FeatureSpec,
+    /// How shards are cut.
+    pub shards: ShardLimits,
+    /// The model that is trained on it.
+    pub model: Name,
+    /// How.
+    pub settings: TrainSettings,
+    /// What a new version must do to become the champion.
+    pub gate: Gate,
+    /// What becomes of a firing that nobody was there for.
+    pub missed: Missed,
+    /// What becomes of a firing while another is at work.
+    pub overlap: Overlap,
+    /// Whether it fires.
+    pub state: State,
+    /// Nothing fires up to then.
+    pub since: Instant,
+}
+
+/// What becomes of a firing that comes more than [`firing::LATE_S`] late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missed {
+    /// The last one that was missed is run late.
+    Run,
+    /// It is left out.
+    Skip,
+}
+
+/// What becomes of a firing while an earlier one is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// It waits for its turn.
+    Queue,
+    /// It is left out.
+    Skip,
+}
+
+/// Whether a schedule fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does.
+    Active,
+    /// It does not; what waits is withdrawn, what is at work ends.
+    Paused,
+    /// It does not, and what is at work is withdrawn too.
+    Removed,
+}
+
+impl Schedule {
+    /// When it fires.
+    ///
+    /// # Errors
+    /// What is wrong with its times.
+    pub fn calendar(&self) -> Result<Calendar> {
+        Calendar::new(&self.cron, &self.zone).map_err(Error::Schedule)
+    }
+}
+
+/// A schedule as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// Its name.
+    pub name: Name,
+    /// The number of the settings that are in force.
+    pub number: u64,
+    /// They.
+    pub schedule: Schedule,
+}
+
+/// All schedules that are not removed.
+///
+/// # Errors
+/// If the store fails or an object is damaged.
+pub async fn schedules(store: &dyn Store) -> Result<Vec<Standing>> {
+    let mut all = every(store).await?;
+    all.retain(|one| one.schedule.state != State::Removed);
+    Ok(all)
+}
+
+/// The schedules of a store, with those that are removed.
+async fn every(store: &dyn Store) -> Result<Vec<Standing>> {
+    let mut newest = std::collections::BTreeMap::new();
+    for key in store.keys(keys::SCHEDULES).await? {
+        if let Some((name, number)) = keys::schedule_of(&key) {
+            let last = newest.entry(name).or_insert(0);
+            *last = number.max(*last);
+        }
+    }
+    let mut all = Vec::new();
+    for (name, number) in newest {
+        let schedule = settings(store, &name, number).await?;
+        all.push(Standing { name, number, schedule });
+    }
+    Ok(all)
+}
+
+/// A schedule as it was under a number.
+async fn settings(store: &dyn Store, name: &Name, number: u64) -> Result<Schedule> {
+    let key = keys::schedule(name, number);
+    serde_json::from_slice(&store.get(&key).await?).map_err(|error| Error::damaged(&key, error))
+}
+
+/// The schedule of a name that is not removed.
+///
+/// # Errors
+/// If there is none, or the store fails.
+pub async fn schedule(store: &dyn Store, name: &Name) -> Result<Standing> {
+    let mut all = schedules(store).await?;
+    all.retain(|one| one.name == *name);
+    all.pop().ok_or_else(|| Error::NoSchedule(name.to_string()))
+}
+
+/// Adds a schedule, or puts other settings in force.
+///
+/// # Errors
+/// If its times cannot be, somebody else changed it meanwhile, or the store fails.
+pub async fn put(store: &dyn Store, name: &Name, schedule: &Schedule) -> Result<u64> {
+    schedule.calendar()?;
+    let all = every(store).await?;
+    let number = all.iter().find(|one| one.name == *name).map_or(0, |one| one.number) + 1;
+    let key = keys::schedule(name, number);
+    let bytes = serde_json::to_vec_pretty(schedule).map_err(|e| Error::damaged(&key, e))?;
+    match store.put_new(&key, bytes.into()).await? {
+        Put::Created => Ok(number),
+        Put::Exists => Err(Error::Schedule(format!(
+            "'{name}' was changed by someone else meanwhile: look again"
+        ))),
+    }
+}

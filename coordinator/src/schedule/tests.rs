@@ -1,0 +1,316 @@
+//! A year of nights in seconds: several coordinators, none of which lives long.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use voxage_contract::{BatchId, FeatureSpec, Name, Rng, ShardLimits};
+use voxage_transport::{Error as Lost, Listing, ObjectMeta, Put, Result as Stored, Store};
+
+use super::firing::{Firing, Outcome, firings};
+use super::stages::{Sealed, Stages, Taken, TakenIn, Trained};
+use super::{Calendar, Instant, Missed, Night, Overlap, Schedule, State, put, retry, run_now};
+use crate::registry::{Decision, Gate};
+use crate::{Error, Result};
+
+/// Objects in memory. Whoever uses them dies now and then: before a call, or right after it.
+#[derive(Debug, Default)]
+struct Deadly {
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    dice: Mutex<Option<Rng>>,
+}
+
+impl Deadly {
+    fn dies(&self) -> bool {
+        let mut dice = self.dice.lock().unwrap();
+        dice.as_mut().is_some_and(|dice| dice.below(25) == 0)
+    }
+
+    fn call<T>(&self, call: impl FnOnce() -> Stored<T>) -> Stored<T> {
+        let death =
+            || Lost::Io { what: "the process".into(), source: std::io::Error::other("died") };
+        if self.dies() {
+            return Err(death());
+        }
+        let done = call();
+        if self.dies() { Err(death()) } else { done }
+    }
+}
+
+#[async_trait]
+impl Store for Deadly {
+    async fn get(&self, key: &str) -> Stored<Bytes> {
+        self.call(|| {
+            let objects = self.objects.lock().unwrap();
+            objects.get(key).cloned().ok_or_else(|| Lost::NotFound(key.into()))
+        })
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Stored<Bytes> {
+        Ok(self.get(key).await?.slice(range.start as usize..range.end as usize))
+    }
+
+    async fn head(&self, key: &str) -> Stored<ObjectMeta> {
+        let size = self.get(key).await?.len() as u64;
+        Ok(ObjectMeta { key: key.into(), size, changed_unix_s: 0 })
+    }
+
+    fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a> {
+        let found = self.call(|| {
+            let objects = self.objects.lock().unwrap();
+            let found = objects.iter().filter(|(key, _)| {
+                key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+            });
+            let meta = |(key, bytes): (&String, &Bytes)| {
+                let size = bytes.len() as u64;
+                Ok(ObjectMeta { key: key.clone(), size, changed_unix_s: 0 })
+            };
+            Ok(found.map(meta).collect::<Vec<_>>())
+        });
+        futures::stream::iter(found.unwrap_or_else(|error| vec![Err(error)])).boxed()
+    }
+
+    async fn put_new(&self, key: &str, bytes: Bytes) -> Stored<Put> {
+        self.call(|| {
+            let mut objects = self.objects.lock().unwrap();
+            if objects.contains_key(key) {
+                return Ok(Put::Exists);
+            }
+            objects.insert(key.into(), bytes);
+            Ok(Put::Created)
+        })
+    }
+
+    async fn delete(&self, key: &str) -> Stored<()> {
+        self.objects.lock().unwrap().remove(key);
+        Ok(())
+    }
+}
+
+/// What the stages of a simulated world did.
+#[derive(Debug, Default)]
+struct World {
+    /// Looks at what is at work; each third one finds it done.
+    looks: Mutex<u64>,
+    promoted: Mutex<Vec<u64>>,
+    withdrawn: Mutex<u64>,
+    /// The stage that fails.
+    broken: Mutex<bool>,
+}
+
+impl World {
+    fn done(&self) -> bool {
+        let mut looks = self.looks.lock().unwrap();
+        *looks += 1;
+        looks.is_multiple_of(3)
+    }
+}
+
+#[async_trait]
+impl Stages for World {
+    async fn take_in(&self, _: &Name, schedule: &Schedule) -> Result<TakenIn> {
+        let batch = BatchId { dataset: schedule.dataset.clone(), number: 1 };
+        let (path, sha256) = ("m.csv".into(), String::new());
+        Ok(TakenIn { manifests: vec![Taken { path, sha256, batch, recordings: 1 }], known: 0 })
+    }
+
+    async fn seal(&self, _: &Schedule, _: &TakenIn) -> Result<Option<Sealed>> {
+        if *self.broken.lock().unwrap() {
+            return Err(Error::Schedule("the manifest is no table".into()));
+        }
+        let sealed = Sealed { manifest: "m".into(), rows: 1, rejects: 0, drift: None };
+        Ok(self.done().then_some(sealed))
+    }
+
+    async fn is_known(&self, _: &Schedule, _: &Sealed) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn train(&self, _: &Schedule, _: &Sealed) -> Result<Option<Trained>> {
+        let trained =
+            Trained { run: "r".into(), model: "m".into(), rmse: Some(1.0), against: None };
+        Ok(self.done().then_some(trained))
+    }
+
+    async fn decide(&self, _: &Schedule, _: &Trained) -> Result<Decision> {
+        let looks = *self.looks.lock().unwrap();
+        Ok(Decision {
+            candidate: looks,
+            champion: None,
+            manifest: "m".into(),
+            promote: looks.is_multiple_of(2),
+            difference: None,
+            checks: Vec::new(),
+        })
+    }
+
+    async fn promote(&self, _: &Schedule, decision: &Decision, _: Instant) -> Result<()> {
+        self.promoted.lock().unwrap().push(decision.candidate);
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &Schedule, _: &Sealed) -> Result<()> {
+        *self.withdrawn.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+fn name() -> Name {
+    Name::nearest("nightly")
+}
+
+fn at(text: &str) -> Instant {
+    text.parse().unwrap()
+}
+
+fn nightly(missed: Missed, overlap: Overlap) -> Schedule {
+    Schedule {
+        cron: "30 2 * * *".into(),
+        zone: "Europe/Rome".into(),
+        source: "file:///manifests/".into(),
+        audio_root: None,
+        dataset: Name::nearest("calls"),
+        spec: FeatureSpec::default(),
+        shards: ShardLimits { recordings: 256, bytes: 1 << 27 },
+        model: Name::nearest("age"),
+        settings: Default::default(),
+        gate: Gate::default(),
+        missed,
+        overlap,
+        state: State::Active,
+        since: at("20260101T000000Z"),
+    }
+}
+
+/// One look, by a process that may die of it.
+async fn look(store: &Deadly, world: &World, process: &str, now: Instant) {
+    let _ = Night { store, stages: world, process, now }.tend().await;
+}
+
+async fn all(store: &Deadly) -> Vec<Firing> {
+    *store.dice.lock().unwrap() = None;
+    firings(store, &name()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_year_of_nights_fires_each_night_once_whoever_dies() {
+    for seed in 0..3 {
+        let (store, world) = (Deadly::default(), World::default());
+        put(&store, &name(), &nightly(Missed::Run, Overlap::Queue)).await.unwrap();
+        *store.dice.lock().unwrap() = Some(Rng::new(&[seed]));
+        let mut rng = Rng::new(&[seed, 1]);
+        let (mut now, end) = (at("20260101T000000Z"), at("20270101T000000Z"));
+        while now < end {
+            now.0 += 60 + rng.below(7000) as i64;
+            // Clocks differ, and two look at the same time.
+            let other = Instant(now.0 - rng.below(20) as i64);
+            tokio::join!(look(&store, &world, "a", now), look(&store, &world, "b", other));
+        }
+        let fired = all(&store).await;
+        let calendar = Calendar::new("30 2 * * *", "Europe/Rome").unwrap();
+        let mut expected = BTreeSet::new();
+        let mut due = at("20260101T000000Z");
+        while let Some(next) = calendar.next(due).filter(|next| *next < end) {
+            expected.insert(next);
+            due = next;
+        }
+        assert_eq!(expected.len(), 365);
+        let found: BTreeSet<_> = fired.iter().map(|firing| firing.due).collect();
+        assert_eq!(found, expected, "seed {seed}");
+        let open = fired.iter().filter(|firing| firing.end.is_none()).count();
+        assert!(open <= 1, "seed {seed}: {open} firings did not end");
+        // What was promoted is what was decided, whoever died between the two.
+        let promoted: BTreeSet<_> = world.promoted.lock().unwrap().iter().copied().collect();
+        let decided = fired.iter().filter_map(|firing| firing.decided.as_ref());
+        let decided = decided.filter(|entry| entry.done.promote).map(|entry| entry.done.candidate);
+        assert_eq!(promoted, decided.collect(), "seed {seed}");
+        assert!(promoted.len() > 50);
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_is_run_late_once_or_left_out() {
+    for (missed, outcome) in [(Missed::Run, None), (Missed::Skip, Some(Outcome::Skipped))] {
+        let (store, world) = (Deadly::default(), World::default());
+        put(&store, &name(), &nightly(missed, Overlap::Skip)).await.unwrap();
+        // Nobody was there for three nights.
+        look(&store, &world, "a", at("20260104T120000Z")).await;
+        look(&store, &world, "b", at("20260104T120010Z")).await;
+        let fired = all(&store).await;
+        assert_eq!(fired.len(), 1, "{fired:?}");
+        assert_eq!((fired[0].due, fired[0].claim.missed), (at("20260104T013000Z"), 3));
+        assert_eq!(fired[0].end.as_ref().map(|end| end.outcome), outcome);
+        // A clock that is set back fires nothing again.
+        look(&store, &world, "a", at("20260103T013001Z")).await;
+        assert_eq!(all(&store).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_at_work_keeps_the_next_waiting_or_out() {
+    for (overlap, outcome) in [(Overlap::Queue, None), (Overlap::Skip, Some(Outcome::Skipped))] {
+        let (store, world) = (Deadly::default(), World::default());
+        put(&store, &name(), &nightly(Missed::Run, overlap)).await.unwrap();
+        look(&store, &world, "a", at("20260102T013001Z")).await;
+        look(&store, &world, "a", at("20260103T013001Z")).await;
+        let fired = all(&store).await;
+        assert_eq!(fired.len(), 2);
+        assert!(fired[0].end.is_none() && fired[1].taken_in.is_none());
+        assert_eq!(fired[1].end.as_ref().map(|end| end.outcome), outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_withdraws_what_waits_and_a_removal_what_is_at_work() {
+    let (store, world) = (Deadly::default(), World::default());
+    let schedule = nightly(Missed::Run, Overlap::Queue);
+    put(&store, &name(), &schedule).await.unwrap();
+    // Sealed at the third look, trained at the sixth: each look at the training counts.
+    for second in 0..3 {
+        look(&store, &world, "a", Instant(at("20260102T013001Z").0 + second)).await;
+    }
+    look(&store, &world, "a", at("20260103T013001Z")).await;
+    let paused = Schedule { state: State::Paused, ..schedule.clone() };
+    put(&store, &name(), &paused).await.unwrap();
+    *world.looks.lock().unwrap() = 3;
+    look(&store, &world, "a", at("20260104T013001Z")).await;
+    let fired = all(&store).await;
+    assert_eq!(fired.len(), 2, "a paused schedule fires");
+    assert_eq!(fired[1].end.as_ref().unwrap().outcome, Outcome::Withdrawn);
+    assert!(fired[0].end.is_none() && fired[0].sealed.is_some() && fired[0].trained.is_none());
+    put(&store, &name(), &Schedule { state: State::Removed, ..schedule }).await.unwrap();
+    look(&store, &world, "a", at("20260105T013001Z")).await;
+    assert_eq!(all(&store).await[0].end.as_ref().unwrap().outcome, Outcome::Withdrawn);
+    assert_eq!(*world.withdrawn.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_stage_that_failed_says_why_and_a_retry_goes_on_from_it() {
+    let (store, world) = (Deadly::default(), World::default());
+    put(&store, &name(), &nightly(Missed::Run, Overlap::Skip)).await.unwrap();
+    let standing = super::schedule(&store, &name()).await.unwrap();
+    run_now(&store, &standing, "person", at("20260101T120000Z")).await.unwrap();
+    *world.broken.lock().unwrap() = true;
+    for second in 1..5 {
+        look(&store, &world, "a", Instant(at("20260101T120000Z").0 + second)).await;
+    }
+    let fired = all(&store).await;
+    assert!(fired[0].claim.asked && fired[0].failed());
+    assert_eq!(fired[0].failures.len(), 1, "it was tried without being asked to");
+    assert!(fired[0].failures[0].why.contains("no table"));
+    // It holds up nobody.
+    *world.broken.lock().unwrap() = false;
+    look(&store, &world, "a", at("20260102T013001Z")).await;
+    assert!(all(&store).await[1].taken_in.is_some());
+    retry(&store, &name(), at("20260102T020000Z")).await.unwrap();
+    for second in 0..20 {
+        look(&store, &world, "a", Instant(at("20260102T020000Z").0 + second)).await;
+    }
+    let fired = all(&store).await;
+    assert!(fired.iter().all(|firing| firing.end.is_some()), "{fired:?}");
+    let refused = retry(&store, &name(), at("20260102T030000Z")).await.unwrap_err();
+    assert!(refused.to_string().contains("has failed"), "{refused}");
+}

@@ -1,0 +1,232 @@
+//! `voxage models`: the versions of models, and which of them predicts.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Arg, ArgAction, Command};
+use serde_json::{Value, json};
+use voxage_contract::Name;
+use voxage_contract::training::{Promotion, Reason};
+use voxage_coordinator::registry::{
+    Decision, Version, card, champion, decide, history, promote, rollback, versions,
+};
+use voxage_coordinator::schedule::{Instant, Zone};
+
+use crate::settings::Keys;
+use crate::{Call, report};
+
+pub const KEYS: Keys = &["root", "s3", "gate"];
+
+pub fn command() -> Command {
+    Command::new("models")
+        .about("List and compare the versions of models, and say which one predicts")
+        .after_help(
+            "The champion predicts; before there is one, the newest version does. `promote` asks \
+             the gate first: better than the champion on the same held-out speakers, and worse in \
+             no part; --force does not ask.",
+        )
+        .arg(
+            Arg::new("action")
+                .value_name("ACTION")
+                .required(true)
+                .value_parser(["list", "show", "diff", "promote", "rollback", "history"])
+                .help("list [MODEL], show V, diff A B, promote V, rollback MODEL or history MODEL"),
+        )
+        .arg(
+            Arg::new("names")
+                .value_name("NAME")
+                .num_args(0..)
+                .help("A model, or a version of it: age@3"),
+        )
+        .arg(
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .help("Promote without asking the gate"),
+        )
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    let store = settings.existing_store().await?;
+    let store = &*store;
+    let action = call.matches.get_one::<String>("action").context("no action")?.as_str();
+    let names: Vec<&String> = call.matches.get_many("names").into_iter().flatten().collect();
+    match (action, &names[..]) {
+        ("list", []) => {
+            let all = versions(store, None).await?;
+            call.output.answer(&json!({ "versions": all }), || listed(&all))?;
+        }
+        ("list", [model]) => {
+            let all = versions(store, Some(&model.parse()?)).await?;
+            call.output.answer(&json!({ "versions": all }), || listed(&all))?;
+        }
+        ("show", [name]) => {
+            let (model, number) = version(name)?;
+            let card = card(store, &model, number).await?;
+            let in_force = champion(store, &model).await?;
+            let is_champion = in_force.is_some_and(|champion| champion.version == number);
+            let answer = json!({ "version": name, "champion": is_champion, "card": card });
+            call.output.answer(&answer, || {
+                let champion = if is_champion { ", the champion" } else { "" };
+                format!(
+                    "{name}{champion}\n{} on {}, run {}\n{}\n",
+                    card.settings.architecture.name(),
+                    card.manifest,
+                    card.run,
+                    report::evaluation(&card.evaluation)
+                )
+            })?;
+        }
+        ("diff", [a, b]) => {
+            let mut sides = Vec::new();
+            for name in [a, b] {
+                let (model, number) = version(name)?;
+                sides.push(leaves(&serde_json::to_value(card(store, &model, number).await?)?));
+            }
+            let differences = differences(&sides[0], &sides[1]);
+            let answer = json!({ "versions": [a, b], "differences": differences });
+            call.output.answer(&answer, || told(&differences, a, b))?;
+        }
+        ("promote", [name]) => {
+            let (model, number) = version(name)?;
+            let decision = if call.matches.get_flag("force") {
+                None
+            } else {
+                Some(decide(store, &settings.gate, &model, number).await?)
+            };
+            if let Some(no) = decision.as_ref().filter(|decision| !decision.promote) {
+                call.output.answer(&json!({ "promoted": false, "decision": no }), || {
+                    format!("{}{name} is not promoted (--force does not ask)\n", checks(no))
+                })?;
+                return Ok(ExitCode::FAILURE);
+            }
+            let (reason, at) = (Reason::Hand, now());
+            let promotion = promote(store, &model, number, reason, decision.as_ref(), at).await?;
+            call.output.answer(&json!({ "promoted": true, "promotion": promotion }), || {
+                let checks = decision.as_ref().map_or(String::new(), checks);
+                format!("{checks}{name} is the champion\n")
+            })?;
+        }
+        ("rollback", [model]) => {
+            let promotion = rollback(store, &model.parse()?, now()).await?;
+            call.output.answer(&json!({ "promotion": promotion }), || {
+                format!("{model}@{} is the champion again\n", promotion.version)
+            })?;
+        }
+        ("history", [model]) => {
+            let all = history(store, &model.parse()?).await?;
+            call.output.answer(&json!({ "promotions": all }), || past(model, &all))?;
+        }
+        ("list", _) => bail!("`models list` takes one model, or none"),
+        ("diff", _) => bail!("say which two: `voxage models diff age@1 age@2`"),
+        ("show" | "promote", _) => bail!("say which version: `voxage models {action} age@1`"),
+        _ => bail!("say which model: `voxage models {action} age`"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant(since.as_secs() as i64)
+}
+
+/// The model and the number of `model@number`.
+fn version(name: &str) -> Result<(Name, u64)> {
+    let parsed = name.split_once('@').and_then(|(m, n)| Some((m.parse().ok()?, n.parse().ok()?)));
+    parsed.with_context(|| {
+        format!("'{name}' is no version: write age@3; `voxage models list` lists them")
+    })
+}
+
+fn listed(all: &[Version]) -> String {
+    if all.is_empty() {
+        return "there are no models yet: `voxage train` or `voxage run` makes one\n".into();
+    }
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+    let mut text = format!(
+        "{:20} {:9} {:14} {:>5} {:>7} {:>7}  {}\n",
+        "version", "", "architecture", "n", "RMSE", "MAE", "trained on"
+    );
+    for Version { model, number: version, champion, card } in all {
+        let test = &card.evaluation.test.all;
+        text += &format!(
+            "{:20} {:9} {:14} {:>5} {:>7} {:>7}  {}\n",
+            format!("{model}@{version}"),
+            if *champion { "champion" } else { "" },
+            card.settings.architecture.name(),
+            test.n,
+            number(test.rmse),
+            number(test.mae),
+            card.manifest
+        );
+    }
+    text
+}
+
+/// The leaves of a JSON document by dotted name.
+fn leaves(value: &Value) -> Vec<(String, Value)> {
+    fn walk(value: &Value, name: &str, all: &mut Vec<(String, Value)>) {
+        match value {
+            Value::Object(fields) => {
+                for (field, value) in fields {
+                    let name =
+                        if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+                    walk(value, &name, all);
+                }
+            }
+            leaf => all.push((name.to_owned(), leaf.clone())),
+        }
+    }
+    let mut all = Vec::new();
+    walk(value, "", &mut all);
+    all
+}
+
+/// What is not the same in both: name, and the value of either.
+fn differences(a: &[(String, Value)], b: &[(String, Value)]) -> Vec<(String, Value, Value)> {
+    let of = |side: &[(String, Value)], name: &str| {
+        side.iter().find(|(other, _)| other == name).map_or(Value::Null, |(_, value)| value.clone())
+    };
+    let mut names: Vec<&String> = a.iter().chain(b).map(|(name, _)| name).collect();
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(*name));
+    let both = names.into_iter().map(|name| (name.clone(), of(a, name), of(b, name)));
+    both.filter(|(_, a, b)| a != b).collect()
+}
+
+fn told(differences: &[(String, Value, Value)], a: &str, b: &str) -> String {
+    let mut text = format!("{:36} {a:>24} {b:>24}\n", "");
+    for (name, one, other) in differences {
+        let cell = |value: &Value| match value {
+            Value::Array(_) => "…".to_owned(),
+            value => value.to_string(),
+        };
+        text += &format!("{name:36} {:>24} {:>24}\n", cell(one), cell(other));
+    }
+    text
+}
+
+fn checks(decision: &Decision) -> String {
+    let line = |check: &voxage_coordinator::registry::Check| {
+        format!("{:3} {}\n", if check.passed { "yes" } else { "no" }, check.words)
+    };
+    decision.checks.iter().map(line).collect()
+}
+
+fn past(model: &str, all: &[Promotion]) -> String {
+    if all.is_empty() {
+        return format!("model '{model}' has no champion yet: its newest version predicts\n");
+    }
+    let line = |promotion: &Promotion| {
+        let time = Instant(promotion.at_unix_s).local(Zone::UTC);
+        let reason = match promotion.reason {
+            Reason::Gate => "by the gate",
+            Reason::Hand => "by hand",
+            Reason::Rollback => "rollback",
+        };
+        format!("{time}  {model}@{}  {reason}\n", promotion.version)
+    };
+    all.iter().map(line).collect()
+}

@@ -1,0 +1,276 @@
+//! `voxage schedule`: what is taken in, trained and promoted again and again.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+use voxage_contract::Name;
+use voxage_coordinator::drift::Drift;
+use voxage_coordinator::schedule::{
+    Firing, Instant, Missed, Overlap, Schedule, Standing, State, Zone, firings, put, retry,
+    run_now, schedule, schedules,
+};
+use voxage_transport::{Store, source};
+
+use crate::settings::{Keys, Settings};
+use crate::{Call, ends, train};
+
+pub const KEYS: Keys = &[
+    "root",
+    "s3",
+    "dataset",
+    "audio_root",
+    "model",
+    "shard_recordings",
+    "shard_mib",
+    "spec",
+    "train",
+    "gate",
+];
+
+const ACTIONS: [&str; 9] =
+    ["add", "list", "show", "pause", "resume", "remove", "run-now", "retry", "history"];
+
+pub fn command() -> Command {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("schedule")
+        .about("Take in, train and promote again and again: coordinators and trainers do it")
+        .after_help(
+            "A firing takes in the manifests below --source that are new (by their content), \
+             waits for their features, seals the data set, trains, and makes the model the \
+             champion if the gate lets it pass. `history` shows each stage; after a failure, \
+             `retry` goes on with the stage that failed.",
+        )
+        .arg(
+            Arg::new("action")
+                .value_name("ACTION")
+                .required(true)
+                .value_parser(ACTIONS)
+                .help("add, list, show, pause, resume, remove, run-now, retry or history"),
+        )
+        .arg(Arg::new("name").value_name("NAME").help("The schedule's name"))
+        .arg(option("cron", "TIMES", "When: minute, hour, day, month, weekday, as \"0 2 * * *\""))
+        .arg(option("tz", "ZONE", "In which time zone, such as Europe/Rome").default_value("UTC"))
+        .arg(option("source", "PLACE", "Folder or s3://bucket/prefix/ of the manifests"))
+        .arg(
+            option("missed", "WHAT", "What becomes of a firing that nobody was there for")
+                .value_parser(["run", "skip"])
+                .default_value("run"),
+        )
+        .arg(
+            option("overlap", "WHAT", "What becomes of a firing while another is at work")
+                .value_parser(["queue", "skip"])
+                .default_value("skip"),
+        )
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    let matches = &call.matches;
+    let action = matches.get_one::<String>("action").context("no action")?.as_str();
+    let name = matches.get_one::<String>("name").map(|name| name.parse::<Name>()).transpose()?;
+    let Some(name) = name else {
+        if action != "list" {
+            bail!("say which: `voxage schedule {action} NAME`; `voxage schedule list` lists them");
+        }
+        let store = settings.existing_store().await?;
+        let all = schedules(&*store).await?;
+        call.output.answer(&json!({ "schedules": all }), || listed(&all))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    if action == "add" {
+        let store = settings.store().await?;
+        if schedule(&*store, &name).await.is_ok() {
+            bail!("there is a schedule '{name}': remove it first, or take another name");
+        }
+        let mut added = added(settings, matches)?;
+        added.settings = train::with_checkpoint(&*store, &added.settings).await?;
+        put(&*store, &name, &added).await?;
+        let standing = schedule(&*store, &name).await?;
+        return shown(&call, &*store, &standing, "added").await;
+    }
+    let store = settings.existing_store().await?;
+    let standing = schedule(&*store, &name).await?;
+    let state = match action {
+        "show" => return shown(&call, &*store, &standing, "").await,
+        "history" => {
+            let firings = firings(&*store, &name).await?;
+            let zone = standing.schedule.calendar()?.zone;
+            call.output.answer(&json!({ "firings": firings }), || {
+                firings.iter().map(|firing| told(firing, zone)).collect()
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        "run-now" => {
+            let fired = run_now(&*store, &standing, &ends::process("schedule"), now()).await?;
+            call.output.answer(&json!({ "firing": fired }), || {
+                format!("fired: `voxage schedule history {name}` shows how it goes\n")
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        "retry" => {
+            let firing = retry(&*store, &name, now()).await?;
+            call.output.answer(&json!({ "firing": firing }), || {
+                format!("the firing of {} goes on with '{}'\n", firing.due, firing.stage())
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        "pause" => State::Paused,
+        "resume" => State::Active,
+        _ => State::Removed,
+    };
+    // What was due while it did not fire is not made up for.
+    let since = if state == State::Active { now() } else { standing.schedule.since };
+    put(&*store, &name, &Schedule { state, since, ..standing.schedule.clone() }).await?;
+    if state == State::Removed {
+        call.output.answer(&json!({ "removed": name }), || format!("{name} is removed\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let standing = schedule(&*store, &name).await?;
+    shown(&call, &*store, &standing, "").await
+}
+
+fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant(since.as_secs() as i64)
+}
+
+fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let need = |name: &str| text(name).with_context(|| format!("`schedule add` needs --{name}"));
+    let dataset = settings.named_dataset()?;
+    let audio_root = Some(&settings.audio_root).filter(|root| !root.is_empty());
+    let source = need("source")?;
+    Ok(Schedule {
+        cron: need("cron")?,
+        zone: need("tz")?,
+        source: source::root(&source).with_context(|| format!("--source {source}"))?,
+        audio_root: audio_root.map(|root| source::root(root)).transpose()?,
+        dataset: dataset.context("`schedule add` needs --dataset")?,
+        spec: settings.spec.clone(),
+        shards: settings.shard_limits(),
+        model: settings.model.parse()?,
+        settings: settings.train.clone(),
+        gate: settings.gate,
+        missed: if need("missed")? == "run" { Missed::Run } else { Missed::Skip },
+        overlap: if need("overlap")? == "queue" { Overlap::Queue } else { Overlap::Skip },
+        state: State::Active,
+        since: now(),
+    })
+}
+
+fn state(schedule: &Schedule) -> &'static str {
+    match schedule.state {
+        State::Active => "active",
+        State::Paused => "paused",
+        State::Removed => "removed",
+    }
+}
+
+fn next(schedule: &Schedule) -> Option<String> {
+    let calendar = schedule.calendar().ok()?;
+    let next = calendar.next(now().max(schedule.since))?;
+    (schedule.state == State::Active).then(|| next.local(calendar.zone))
+}
+
+fn listed(all: &[Standing]) -> String {
+    if all.is_empty() {
+        return "there are no schedules yet: `voxage schedule add` makes one\n".into();
+    }
+    let mut text =
+        format!("{:16} {:8} {:16} {:16} {:26}\n", "schedule", "state", "data set", "model", "next");
+    for Standing { name, schedule, .. } in all {
+        let (name, dataset, model) =
+            (name.as_str(), schedule.dataset.as_str(), schedule.model.as_str());
+        let next = next(schedule).unwrap_or_else(|| "–".into());
+        text += &format!("{name:16} {:8} {dataset:16} {model:16} {next}\n", state(schedule));
+    }
+    text
+}
+
+/// Shows a schedule, with its next and its last firing.
+async fn shown(
+    call: &Call,
+    store: &dyn Store,
+    standing: &Standing,
+    done: &str,
+) -> Result<ExitCode> {
+    let Standing { name, schedule, .. } = standing;
+    let last = firings(store, name).await?.pop();
+    let next = next(schedule);
+    let zone = schedule.calendar()?.zone;
+    let answer = json!({ "schedule": standing, "next": next, "last": last });
+    call.output.answer(&answer, || {
+        let done = if done.is_empty() { state(schedule) } else { done };
+        let mut text = format!(
+            "{name} ({done}): at \"{}\" {}, from {} into {}, model {}\n",
+            schedule.cron, schedule.zone, schedule.source, schedule.dataset, schedule.model
+        );
+        text += &format!("next: {}\n", next.as_deref().unwrap_or("never"));
+        text + &last.map_or(String::new(), |last| told(&last, zone))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A firing for people, a line a stage.
+fn told(firing: &Firing, zone: Zone) -> String {
+    let asked = if firing.claim.asked { ", asked for" } else { "" };
+    let missed = match firing.claim.missed {
+        0 => String::new(),
+        missed => format!(", {missed} before it missed"),
+    };
+    let mut text = format!("{}{asked}{missed}\n", firing.due.local(zone));
+    let mut line = |at: Instant, what: &str, words: String| {
+        text += &format!("  {}  {what:9} {words}\n", at.local(zone));
+    };
+    if let Some(entry) = &firing.taken_in {
+        let recordings: u64 = entry.done.manifests.iter().map(|taken| taken.recordings).sum();
+        let words = format!(
+            "{} new manifests with {recordings} recordings, {} known",
+            entry.done.manifests.len(),
+            entry.done.known
+        );
+        line(entry.at, "taken in", words);
+    }
+    if let Some(entry) = &firing.sealed {
+        let sealed = &entry.done;
+        let words =
+            format!("{}: {} rows, {} rejects", sealed.manifest, sealed.rows, sealed.rejects);
+        line(entry.at, "sealed", words);
+        for warning in sealed.drift.iter().flat_map(Drift::warnings) {
+            line(entry.at, "drift", warning);
+        }
+    }
+    if let Some(entry) = &firing.trained {
+        let rmse = entry.done.rmse.map_or("–".to_owned(), |rmse| format!("{rmse:.2}"));
+        line(entry.at, "trained", format!("{}: RMSE {rmse}", entry.done.model));
+    }
+    if let Some(entry) = &firing.decided {
+        for check in &entry.done.checks {
+            let sign = if check.passed { "yes" } else { "no" };
+            line(entry.at, "gate", format!("{sign}: {}", check.words));
+        }
+    }
+    for failure in &firing.failures {
+        line(failure.at, "failed", format!("{}: {}", failure.stage, failure.why));
+    }
+    match &firing.end {
+        Some(end) => {
+            let outcome = format!("{:?}", end.outcome).to_lowercase();
+            line(
+                end.at,
+                &outcome,
+                if firing.decided.is_some() { String::new() } else { end.words.clone() },
+            );
+        }
+        None if firing.failed() => {
+            text += "  it failed: mend that, then `voxage schedule retry`\n";
+        }
+        None => text += &format!("  at work: next is '{}'\n", firing.stage()),
+    }
+    text
+}

@@ -1,0 +1,292 @@
+//! The HTTP side: routes, limits, and what goes wrong in JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequest as _, Multipart, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Json, Response};
+use axum::routing::{get, post};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use voxage_contract::Gender;
+
+use super::metrics::Metrics;
+use super::work::{Answer, Counter, Job};
+
+/// Connections at a time.
+const CONNECTIONS: usize = 1024;
+
+/// How long a client may take for its headers.
+const HEADERS: Duration = Duration::from_secs(10);
+
+/// Bytes of fields of a form beside the audio.
+const FIELD_BYTES: usize = 4 << 10;
+
+/// What every request may use.
+pub(super) struct Front {
+    pub(super) shop: Counter,
+    pub(super) metrics: Arc<Metrics>,
+    /// KiB of bodies that are in memory together.
+    pub(super) room: Semaphore,
+    /// Bytes of one body.
+    pub(super) body_bytes: usize,
+    /// How long a request may take.
+    pub(super) timeout: Duration,
+}
+
+/// What went wrong with a request.
+struct Problem {
+    status: StatusCode,
+    code: String,
+    message: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into() }
+    }
+
+    fn response(self) -> Response {
+        let Self { status, code, message } = self;
+        let body = Json(json!({ "error": { "code": code, "message": message } }));
+        let mut response = (status, body).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Answers connections until it is dropped; those that are open go on.
+pub(super) async fn listen(listener: TcpListener, front: Arc<Front>) {
+    let routes = Router::new()
+        .route("/v1/predict", post(predict))
+        .route("/v1/model", get(model))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(|| async { "ready\n" }))
+        .route("/openapi.json", get(openapi))
+        .fallback(|| async {
+            let message = "there is only what /openapi.json lists";
+            Problem::new(StatusCode::NOT_FOUND, "not_found", message).response()
+        })
+        .with_state(front);
+    let open = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: others will end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(routes.clone());
+        tokio::spawn(async move {
+            let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+            // A connection that breaks is its client's business.
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn metrics(State(front): State<Arc<Front>>) -> Response {
+    let text = front.metrics.text(&front.shop.about().key);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+async fn openapi() -> Response {
+    let text = include_str!("openapi.json");
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn model(State(front): State<Arc<Front>>) -> Response {
+    let about = front.shop.about();
+    Json(json!({
+        "model": about.key,
+        "architecture": about.architecture,
+        "coverage": about.coverage,
+        "spec": about.spec,
+    }))
+    .into_response()
+}
+
+async fn predict(
+    State(front): State<Arc<Front>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    request: Request,
+) -> Response {
+    let start = Instant::now();
+    front.metrics.begin();
+    let answered = tokio::time::timeout(front.timeout, answer(&front, query, request)).await;
+    let answered = answered.unwrap_or_else(|_| {
+        let message = format!("it took more than {} s", front.timeout.as_secs_f64());
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))
+    });
+    let response = match answered {
+        Ok((id, answer)) => {
+            front.metrics.audio(answer.duration_s);
+            let Answer { age, interval, warnings, model, .. } = answer;
+            let body = json!({
+                "id": id,
+                "age": age,
+                "interval": interval,
+                "warnings": warnings,
+                "model": model,
+            });
+            Json(body).into_response()
+        }
+        Err(problem) => problem.response(),
+    };
+    front.metrics.end(response.status().as_u16(), start.elapsed());
+    response
+}
+
+async fn answer(
+    front: &Front,
+    query: BTreeMap<String, String>,
+    request: Request,
+) -> Result<(Option<String>, Answer), Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let _room = room(front, length.unwrap_or(front.body_bytes)).await?;
+    let is_form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    let mut fields = query;
+    let audio = if is_form {
+        form(front, request, &mut fields).await?
+    } else {
+        body(front, request.into_body()).await?
+    };
+    if audio.is_empty() {
+        let message = "send the audio file as the body, or as field 'audio' of a form";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "no_audio", message));
+    }
+    let id = fields.remove("id");
+    let gender = match fields.remove("gender") {
+        Some(text) => gender(&text)?,
+        None => Gender::Unspecified,
+    };
+    let given = given(front, fields)?;
+    let (answer, answered) = oneshot::channel();
+    if !front.shop.hand_in(Job { audio, gender, given, answer }) {
+        let message = "all slots are taken and enough requests wait: try again";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
+    }
+    match answered.await {
+        Ok(Ok(answer)) => Ok((id, answer)),
+        Ok(Err(reject)) if reject.stage == "predict" => {
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &reject.code, reject.message))
+        }
+        Ok(Err(reject)) => {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &reject.code, reject.message))
+        }
+        Err(_) => {
+            let message = "the model changed meanwhile: try again";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message))
+        }
+    }
+}
+
+/// Room for the body in memory, before a byte of it is read.
+async fn room(front: &Front, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+    if bytes > front.body_bytes {
+        return Err(too_large(front));
+    }
+    let kib = u32::try_from(bytes.div_ceil(1 << 10).max(1)).unwrap_or(u32::MAX);
+    front.room.acquire_many(kib).await.map_err(|_| too_large(front))
+}
+
+fn too_large(front: &Front) -> Problem {
+    let message = format!("a body may have {} MiB", front.body_bytes >> 20);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+}
+
+/// A body, no longer than it may be.
+async fn body(front: &Front, body: Body) -> Result<Bytes, Problem> {
+    let (mut stream, mut all) = (body.into_data_stream(), BytesMut::new());
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        if all.len() + chunk.len() > front.body_bytes {
+            return Err(too_large(front));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all.freeze())
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "broken_body", error.to_string())
+}
+
+/// The audio of a form; its other fields are added to `fields`.
+async fn form(
+    front: &Front,
+    request: Request,
+    fields: &mut BTreeMap<String, String>,
+) -> Result<Bytes, Problem> {
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|error| broken(&error))?;
+    let (mut audio, mut others) = (Bytes::new(), 0);
+    while let Some(mut field) = form.next_field().await.map_err(|error| broken(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let limit = if name == "audio" { front.body_bytes } else { FIELD_BYTES - others };
+        let mut all = BytesMut::new();
+        while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
+            if all.len() + chunk.len() > limit {
+                return Err(too_large(front));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        if name == "audio" {
+            audio = all.freeze();
+        } else {
+            others += all.len();
+            let text = String::from_utf8(all.to_vec());
+            fields.insert(name, text.map_err(|error| broken(&error))?);
+        }
+    }
+    Ok(audio)
+}
+
+fn gender(text: &str) -> Result<Gender, Problem> {
+    Gender::parse(text).ok_or_else(|| {
+        let message = format!("gender '{text}' is neither female nor male");
+        Problem::new(StatusCode::BAD_REQUEST, "bad_gender", message)
+    })
+}
+
+/// Tabular columns that the client knows.
+fn given(
+    front: &Front,
+    fields: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, f64>, Problem> {
+    let spec = front.shop.about().spec;
+    let number = |(name, text): (String, String)| {
+        if !spec.columns().any(|column| column.name == name) {
+            let message = format!("'{name}' is none of id, gender and the model's columns");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_field", message));
+        }
+        match text.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok((name, value)),
+            _ => {
+                let message = format!("'{text}' of '{name}' is no number");
+                Err(Problem::new(StatusCode::BAD_REQUEST, "bad_number", message))
+            }
+        }
+    };
+    fields.into_iter().map(number).collect()
+}
