@@ -3,6 +3,8 @@
 //! Always holds: keys are relative, '/'-separated and of safe characters; numbers are
 //! zero-padded, so that the order of names is the order of numbers.
 
+mod layout;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::spec::SpecId;
+
+pub use layout::is_known;
 
 /// The name of a data set or model: 1 to 64 of `a-z 0-9 . _ -`, starting with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -422,75 +426,6 @@ pub fn shard_of(key: &str, dataset: &Name) -> Option<(SpecId, ShardId)> {
     Some((SpecId(spec.into()), ShardId(shard.into())))
 }
 
-/// Whether a key is one that voxage makes.
-#[must_use]
-pub fn is_known(key: &str) -> bool {
-    let name = |text: &str| text.parse::<Name>().is_ok();
-    let digits = |text: &str, n| text.len() == n && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (number, step) = (|text: &str| digits(text, 8), |text: &str| digits(text, 12));
-    let hex = |text: &str, digits| {
-        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let parts: Vec<_> = key.split('/').collect();
-    match parts[..] {
-        ["batches", data, n, "batch.json" | "cancelled.json"] => name(data) && number(n),
-        ["batches", data, n, "planned", file] => {
-            name(data) && number(n) && file.strip_suffix(".json").is_some_and(number)
-        }
-        ["datasets", data, "parts", file] => {
-            name(data) && file.strip_suffix(".pb.zst").is_some_and(|part| hex(part, 32))
-        }
-        ["datasets", data, "plans", file] => {
-            name(data) && file.strip_suffix(".pb.zst").is_some_and(number)
-        }
-        ["datasets", data, "manifests", file] => {
-            name(data) && file.strip_suffix(".json").is_some_and(number)
-        }
-        ["datasets", data, "shards", spec, file] => {
-            let shard = file.strip_suffix(".parquet");
-            name(data) && hex(spec, 32) && shard.is_some_and(|shard| hex(shard, 32))
-        }
-        ["datasets", data, "audio", file] => {
-            name(data) && hex(file.split('.').next().unwrap_or_default(), 32)
-        }
-        [
-            "models",
-            model,
-            "versions",
-            n,
-            "card.json" | "weights.safetensors" | "report.html" | "card.md",
-        ] => name(model) && number(n),
-        ["runs" | "studies", id, "request.json" | "result.json"] => hex(id, 16),
-        ["trainings", run, ask, "asked.json" | "failed.json"] => hex(run, 16) && number(ask),
-        ["runs", run, "checkpoints", file] => {
-            hex(run, 16) && file.strip_suffix(".safetensors").is_some_and(step)
-        }
-        ["runs", run, "metrics", file] => {
-            hex(run, 16) && file.strip_suffix(".jsonl").is_some_and(step)
-        }
-        ["runs", run, "tensorboard", file] => {
-            hex(run, 16) && file.strip_prefix("events.out.tfevents.").is_some_and(step)
-        }
-        ["runs", run, "lease", term, beat] => {
-            hex(run, 16) && number(term) && (number(beat) || beat == "end")
-        }
-        ["models", model, "champion", file] => {
-            name(model) && file.strip_suffix(".json").is_some_and(number)
-        }
-        ["schedules", schedule, "settings", file] => {
-            name(schedule) && file.strip_suffix(".json").is_some_and(number)
-        }
-        ["schedules", schedule, "taken", file] => {
-            name(schedule) && file.strip_suffix(".json").is_some_and(|digest| hex(digest, 64))
-        }
-        ["schedules", schedule, "fires", due, file] => {
-            name(schedule) && due.len() == 16 && due.ends_with('Z') && file.ends_with(".json")
-        }
-        ["runs", run, "predictions", file] => hex(run, 16) && file.ends_with(".csv"),
-        _ => key == PROBE,
-    }
-}
-
 /// Names a run by what it depends on: the same request is the same run.
 #[must_use]
 pub fn run_id(canonical_request: &str) -> String {
@@ -498,86 +433,4 @@ pub fn run_id(canonical_request: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spec::FeatureSpec;
-    use proptest::prelude::*;
-
-    #[test]
-    fn keys_are_read_back() {
-        let name: Name = "calls-2026".parse().unwrap();
-        let spec = FeatureSpec::default().id();
-        let id = ShardId("0f".repeat(16));
-        let key = shard(&name, &spec, &id);
-        assert_eq!(shard_of(&key, &name), Some((spec, id)));
-        assert_eq!(dataset_of(&key), Some(name.clone()));
-        assert_eq!(number_of(&plan(&name, 7), &plans(&name)), Some(7));
-        assert_eq!(number_of(&manifest(&name, 8), &manifests(&name)), Some(8));
-        assert_eq!(number_of(&version(&name, 12), &versions(&name)), Some(12));
-        assert_eq!(version_of(&version(&name, 12)), Some((name.clone(), 12)));
-        assert_eq!(schedule_of(&schedule(&name, 3)), Some((name.clone(), 3)));
-        let fired = fire(&name, "20261126T020000Z", "claim");
-        assert_eq!(fire_of(&fired, &name), Some(("20261126T020000Z", "claim")));
-    }
-
-    #[test]
-    fn only_keys_of_the_layout_are_known() {
-        let name: Name = "calls-2026".parse().unwrap();
-        let spec = FeatureSpec::default().id();
-        for key in [
-            batch(&name, 1),
-            planned(&name, 1, 0),
-            cancelled(&name, 1),
-            part(&name, &"0f".repeat(16)),
-            plan(&name, 1),
-            manifest(&name, 1),
-            shard(&name, &spec, &ShardId("0f".repeat(16))),
-            format!("{}{}.wav", audio(&name), "0f".repeat(16)),
-            format!("{}card.json", version(&name, 1)),
-            format!("{}report.html", version(&name, 1)),
-            format!("{}card.md", version(&name, 1)),
-            study("0123456789abcdef", "request.json"),
-            run("0123456789abcdef", "result.json"),
-            asked("0123456789abcdef", 1),
-            failed("0123456789abcdef", 1),
-            checkpoint("0123456789abcdef", 1),
-            metrics_until("0123456789abcdef", 1),
-            events_until("0123456789abcdef", 1),
-            lease_beat(&run_lease("0123456789abcdef"), 1, 2),
-            lease_end(&run_lease("0123456789abcdef"), 1),
-            champion(&name, 1),
-            predictions("0123456789abcdef", &manifest(&name, 1)),
-            schedule(&name, 1),
-            taken(&name, &"0f".repeat(32)),
-            fire(&name, "20261126T020000Z", "claim"),
-            PROBE.to_owned(),
-        ] {
-            assert!(is_known(&key), "{key}");
-        }
-        for key in ["", "datasets/x/plans/1.pb.zst", "datasets/x/plans/00000001.pb.zst.tmp", "a"] {
-            assert!(!is_known(key), "{key}");
-        }
-    }
-
-    #[test]
-    fn different_texts_get_different_names() {
-        assert_eq!(Name::nearest("Calls-2026").as_str(), "calls-2026");
-        assert!(Name::nearest("My Data (1)").as_str().starts_with("my-data--1-"));
-        assert!(Name::nearest("данные").as_str().starts_with("dataset-"));
-        assert_ne!(Name::nearest("данные"), Name::nearest("записи"));
-    }
-
-    proptest! {
-        #[test]
-        fn the_nearest_name_is_a_name(text in ".*") {
-            let name = Name::nearest(&text);
-            prop_assert_eq!(name.as_str().parse::<Name>(), Ok(name.clone()));
-        }
-
-        #[test]
-        fn names_sort_as_their_numbers(a in 0u64..100_000_000, b in 0u64..100_000_000) {
-            let name = Name::nearest("x");
-            prop_assert_eq!(plan(&name, a).cmp(&plan(&name, b)), a.cmp(&b));
-        }
-    }
-}
+mod tests;
