@@ -13,6 +13,8 @@ use voxage_coordinator::registry::{
 };
 use voxage_coordinator::schedule::{Instant, Zone};
 
+use voxage_transport::Store;
+
 use crate::settings::Keys;
 use crate::{Call, report};
 
@@ -59,7 +61,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             call.output.answer(&json!({ "versions": all }), || listed(&all))?;
         }
         ("list", [model]) => {
-            let all = versions(store, Some(&model.parse()?)).await?;
+            let all = versions(store, Some(&known(store, model).await?)).await?;
             call.output.answer(&json!({ "versions": all }), || listed(&all))?;
         }
         ("show", [name]) => {
@@ -91,6 +93,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
         ("promote", [name]) => {
             let (model, number) = version(name)?;
+            if champion(store, &model).await?.is_some_and(|now| now.version == number) {
+                bail!("{name} is the champion already");
+            }
             let decision = if call.matches.get_flag("force") {
                 None
             } else {
@@ -110,13 +115,13 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             })?;
         }
         ("rollback", [model]) => {
-            let promotion = rollback(store, &model.parse()?, now()).await?;
+            let promotion = rollback(store, &known(store, model).await?, now()).await?;
             call.output.answer(&json!({ "promotion": promotion }), || {
                 format!("{model}@{} is the champion again\n", promotion.version)
             })?;
         }
         ("history", [model]) => {
-            let all = history(store, &model.parse()?).await?;
+            let all = history(store, &known(store, model).await?).await?;
             call.output.answer(&json!({ "promotions": all }), || past(model, &all))?;
         }
         ("list", _) => bail!("`models list` takes one model, or none"),
@@ -130,6 +135,15 @@ pub async fn run(call: Call) -> Result<ExitCode> {
 fn now() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Instant(since.as_secs() as i64)
+}
+
+/// The name of a model that has a version.
+async fn known(store: &dyn Store, model: &str) -> Result<Name> {
+    let name: Name = model.parse()?;
+    if versions(store, Some(&name)).await?.is_empty() {
+        bail!("there is no model '{model}': `voxage models list` lists those that there are");
+    }
+    Ok(name)
 }
 
 /// The model and the number of `model@number`.

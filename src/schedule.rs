@@ -106,6 +106,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         "run-now" => {
+            if standing.schedule.state != State::Active {
+                bail!("schedule '{name}' is paused: `voxage schedule resume {name}` first");
+            }
             let fired = run_now(&*store, &standing, &ends::process("schedule"), now()).await?;
             call.output.answer(&json!({ "firing": fired }), || {
                 format!("fired: `voxage schedule history {name}` shows how it goes\n")
@@ -224,8 +227,9 @@ fn told(firing: &Firing, zone: Zone) -> String {
         missed => format!(", {missed} before it missed"),
     };
     let mut text = format!("{}{asked}{missed}\n", firing.due.local(zone));
+    let mut lines = Vec::new();
     let mut line = |at: Instant, what: &str, words: String| {
-        text += &format!("  {}  {what:9} {words}\n", at.local(zone));
+        lines.push((at, format!("  {}  {what:9} {words}\n", at.local(zone))));
     };
     if let Some(entry) = &firing.taken_in {
         let recordings: u64 = entry.done.manifests.iter().map(|taken| taken.recordings).sum();
@@ -258,19 +262,26 @@ fn told(firing: &Firing, zone: Zone) -> String {
     for failure in &firing.failures {
         line(failure.at, "failed", format!("{}: {}", failure.stage, failure.why));
     }
-    match &firing.end {
-        Some(end) => {
-            let outcome = format!("{:?}", end.outcome).to_lowercase();
-            line(
-                end.at,
-                &outcome,
-                if firing.decided.is_some() { String::new() } else { end.words.clone() },
-            );
-        }
+    if let Some(end) = &firing.end {
+        let outcome = format!("{:?}", end.outcome).to_lowercase();
+        let words = if firing.decided.is_some() { String::new() } else { end.words.clone() };
+        line(end.at, &outcome, words);
+    }
+    // A stage may come after a failure of its own.
+    lines.sort_by_key(|(at, _)| *at);
+    text.extend(lines.into_iter().map(|(_, line)| line));
+    match firing.end {
+        Some(_) => {}
         None if firing.failed() => {
             text += "  it failed: mend that, then `voxage schedule retry`\n";
         }
-        None => text += &format!("  at work: next is '{}'\n", firing.stage()),
+        None => {
+            text += &format!(
+                "  at work: next is '{}' (coordinators and trainers do it: `voxage status` shows \
+                 them)\n",
+                firing.stage()
+            );
+        }
     }
     text
 }

@@ -122,6 +122,9 @@ impl Trainer {
         let last = last?;
         sent?;
         let status = child.wait().await?;
+        if !status.success() && stop.is_cancelled() {
+            bail!("stopped: repeat it to go on");
+        }
         last.filter(|_| status.success()).with_context(|| {
             format!("the trainer ended with {status} before it was done; what it said is above")
         })

@@ -180,6 +180,9 @@ fn what_is_wrong_is_said_and_costs_nothing() {
     assert_eq!(server.ask("GET /v1/predict", "", b"").0, 405);
     let kind = "Content-Type: multipart/form-data; boundary=X\r\n";
     assert_eq!(server.ask("POST /v1/predict", kind, b"--Y\r\nnot a form").0, 400);
+    let misplaced = b"--X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nx\r\n--X--\r\n";
+    let (status, said) = server.ask("POST /v1/predict", kind, misplaced);
+    assert!(status == 400 && said.contains("'audio'"), "{said}");
     // It is as well as before.
     assert_eq!(server.predict("", &audio).0, 200);
     assert_eq!(server.ask("GET /readyz", "", b"").0, 200);

@@ -185,6 +185,10 @@ fn of_numbers(name: &str, before: &[f64], now: &[f64]) -> Option<Column> {
     let above = edges.into_iter().filter(|edge| *edge > before[0]);
     let mut edges: Vec<f64> = above.collect();
     edges.dedup();
+    if edges.is_empty() {
+        // All the same: what is less, it, and what is more.
+        edges = vec![before[0], before[0].next_up()];
+    }
     let below = |values: &[f64], edge: f64| values.partition_point(|value| *value < edge);
     let counts = |values: &[f64]| {
         let cuts = edges.iter().map(|edge| below(values, *edge)).chain([values.len()]);
@@ -265,5 +269,6 @@ mod tests {
         let (a, b) = (vec![0.0; 50], vec![0.0; 40]);
         let same = of_numbers("pauses", &a, &b).unwrap();
         assert_eq!((same.psi, same.ks), (0.0, Some(0.0)));
+        assert!(of_numbers("pauses", &a, &[1.0; 40]).unwrap().warns());
     }
 }

@@ -162,6 +162,12 @@ fn take(
 ) -> std::result::Result<(), Problem> {
     use Severity::{Structure, Warning};
     let reject = |code, message: String| Err(Problem::new(Severity::Reject, code, message));
+    if *role != Role::Metadata && cell.contains(['\n', '\r']) {
+        // Most likely rows that were swallowed: they must not be lost without a word.
+        let message =
+            "there is a line break in this cell: close the quotation mark that opens here";
+        return Err(Problem::new(Structure, "line_break", message));
+    }
     match role {
         Role::Id if cell.is_empty() => {
             return Err(Problem::new(
@@ -253,6 +259,13 @@ mod tests {
         let path = folder.path().join("m.csv");
         std::fs::write(&path, text).unwrap();
         Intake::open(&path, "file:///data/")?.collect()
+    }
+
+    #[test]
+    fn a_quotation_mark_that_stays_open_swallows_no_rows_unseen() {
+        let entries = read("id,path,age\nq1,a.wav,\"34\nq2,b.wav,20\n").unwrap();
+        assert_eq!(codes(&entries[0]), [("age", "line_break")]);
+        assert_eq!(entries[0].problems[0].severity, Severity::Structure);
     }
 
     fn codes(entry: &Entry) -> Vec<(&str, &str)> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use voxage_contract::training::TrainRequest;
-use voxage_contract::{BatchId, Name, Training, keys};
+use voxage_contract::{BatchId, Kind, Name, Training, keys};
 use voxage_transport::source::Sources;
 use voxage_transport::{Queue, Store, StoreExt as _};
 
@@ -105,7 +105,11 @@ pub struct Work {
 #[async_trait]
 impl Stages for Work {
     async fn take_in(&self, name: &Name, schedule: &Schedule) -> Result<TakenIn> {
-        let source = self.sources.folder(&schedule.source).await?;
+        let source =
+            self.sources.folder(&schedule.source).await.map_err(|error| match error.kind() {
+                Kind::Transient => Error::Transport(error),
+                _ => Error::Schedule(format!("its source {}: {error}", schedule.source)),
+            })?;
         let (mut manifests, mut known) = (Vec::new(), 0);
         for path in source.keys("").await? {
             let lower = path.to_lowercase();

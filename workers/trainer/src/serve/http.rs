@@ -243,7 +243,13 @@ async fn form(
     let (mut audio, mut others) = (Bytes::new(), 0);
     while let Some(mut field) = form.next_field().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
-        let limit = if name == "audio" { front.body_bytes } else { FIELD_BYTES - others };
+        let is_audio = name == "audio";
+        let misplaced = if is_audio { !audio.is_empty() } else { field.file_name().is_some() };
+        if misplaced {
+            let message = format!("the recording belongs in one field 'audio', not in '{name}'");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_field", message));
+        }
+        let limit = if is_audio { front.body_bytes } else { FIELD_BYTES - others };
         let mut all = BytesMut::new();
         while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
             if all.len() + chunk.len() > limit {
@@ -251,7 +257,7 @@ async fn form(
             }
             all.extend_from_slice(&chunk);
         }
-        if name == "audio" {
+        if is_audio {
             audio = all.freeze();
         } else {
             others += all.len();
