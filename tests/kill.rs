@@ -17,7 +17,7 @@ fn twenty_kills_lose_nothing() {
     let small = ["--shard-recordings", "3"];
     let start = Instant::now();
     run(&manifest, &place.text("whole"), &small);
-    let whole = start.elapsed();
+    let mut whole = start.elapsed();
     // Not a clock's: a test that fails must fail again.
     let mut state = 20u64;
     let mut random = || {
@@ -25,8 +25,10 @@ fn twenty_kills_lose_nothing() {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as f64 / f64::from(1u32 << 31)
     };
-    let mut cut_off = 0;
-    for round in 0..20 {
+    let (mut cut_off, mut round) = (0, 0);
+    while cut_off < 20 {
+        round += 1;
+        assert!(round <= 60, "only {cut_off} of {round} runs were cut off");
         let root = place.text(&format!("root{round}"));
         let args = [&["run", manifest.to_str().unwrap(), "--root", &root], QUICK, &small].concat();
         let mut child = command(&args)
@@ -45,8 +47,12 @@ fn twenty_kills_lose_nothing() {
         } else {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
         }
-        let status = child.wait().unwrap();
-        cut_off += usize::from(!status.success());
+        if child.wait().unwrap().success() {
+            // The first run took longer than others do: on a machine that was busy then.
+            whole = whole.mul_f64(0.8);
+        } else {
+            cut_off += 1;
+        }
         let answer = run(&manifest, &root, &small);
         assert_eq!(answer["recordings"]["submitted"], RECORDINGS, "killed after {moment:?}");
         let rows =
@@ -55,5 +61,4 @@ fn twenty_kills_lose_nothing() {
         let keys = objects(&place.path(&format!("root{round}")));
         assert_eq!(keys.iter().filter(|key| key.ends_with("/card.json")).count(), 1, "{keys:?}");
     }
-    assert!(cut_off >= 15, "only {cut_off} of 20 runs were cut off: the test proves little");
 }
