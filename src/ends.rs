@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use voxage_contract::training::{Access, CacheSettings};
 use voxage_contract::{Name, keys};
+use voxage_coordinator::schedule::Instant;
 use voxage_transport::source::{self, Sources};
 use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store};
 
@@ -100,10 +102,16 @@ pub async fn trainings(amqp: &Amqp) -> Result<AmqpQueue> {
     Ok(amqp.queue("trainings").await?)
 }
 
+/// The time, for whoever is told it.
+pub fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant(since.as_secs() as i64)
+}
+
 /// Names this process among all of an installation.
 pub fn process(role: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let random = since.unwrap_or_default().subsec_nanos();
     format!("{role}-{}-{}-{random:x}", host.trim(), std::process::id())
 }

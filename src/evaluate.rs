@@ -15,18 +15,8 @@ use crate::studies;
 use crate::trainer::Trainer;
 use crate::{Call, output, report, study as carrying_out, train};
 
-pub const KEYS: Keys = &[
-    "root",
-    "s3",
-    "cache",
-    "dataset",
-    "model",
-    "queue",
-    "queue_name",
-    "queue_ca",
-    "train",
-    "upkeep",
-];
+/// Those of a training: with `--cv` there are many.
+pub const KEYS: Keys = train::KEYS;
 
 pub fn command() -> Command {
     let count = |name: &'static str, help: &'static str| {

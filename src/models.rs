@@ -1,7 +1,6 @@
 //! `voxage models`: the versions of models, and which of them predicts.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, Command};
@@ -15,6 +14,7 @@ use voxage_coordinator::schedule::{Instant, Zone};
 
 use voxage_transport::Store;
 
+use crate::ends::now;
 use crate::settings::Keys;
 use crate::{Call, report};
 
@@ -130,11 +130,6 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         _ => bail!("say which model: `voxage models {action} age`"),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant(since.as_secs() as i64)
 }
 
 /// The name of a model that has a version.

@@ -1,7 +1,6 @@
 //! `voxage schedule`: what is taken in, trained and promoted again and again.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgMatches, Command};
@@ -14,6 +13,7 @@ use voxage_coordinator::schedule::{
 };
 use voxage_transport::{Store, source};
 
+use crate::ends::now;
 use crate::settings::{Keys, Settings};
 use crate::{Call, ends, train};
 
@@ -135,11 +135,6 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     }
     let standing = schedule(&*store, &name).await?;
     shown(&call, &*store, &standing, "").await
-}
-
-fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant(since.as_secs() as i64)
 }
 
 fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
