@@ -34,6 +34,11 @@ pub struct Counts {
 struct Planned(HashMap<u64, u64>);
 
 impl Planned {
+    /// With space for so many recordings.
+    fn of(recordings: u64) -> Self {
+        Self(HashMap::with_capacity(usize::try_from(recordings).unwrap_or(0)))
+    }
+
     /// Learns what the next plan has.
     async fn add(mut self, plan: Plan) -> Result<Self> {
         let learn = spawn_blocking(move || {
@@ -86,7 +91,9 @@ impl<'a> Planner<'a> {
     ) -> Result<Self> {
         let batch = submit::read(store, &id.dataset, id.number).await?;
         let cancelled = register.cancelled();
-        let (mut planned, mut next) = (Planned::default(), 1);
+        // Whether all of it is new or none, there will be so many: a table that grows has its old
+        // and its new self in memory.
+        let (mut planned, mut next) = (Planned::of(batch.recordings), 1);
         for number in numbers(store, &id.dataset).await? {
             let plan = read(store, &id.dataset, number).await?;
             next = number + 1;
