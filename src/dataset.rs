@@ -16,8 +16,15 @@ use crate::output::Output;
 use crate::settings::{Keys, Settings};
 use crate::{Call, train};
 
-pub const KEYS: Keys =
-    &["root", "s3", "dataset", "train.seed", "train.validation_share", "train.test_share"];
+pub const KEYS: Keys = &[
+    "root",
+    "s3",
+    "dataset",
+    "train.seed",
+    "train.validation_share",
+    "train.validation_turn",
+    "train.test_share",
+];
 
 /// Samples whose ids are read at a time.
 const BATCH: usize = 256;
@@ -111,7 +118,7 @@ fn show(
     output: Output,
 ) -> Result<()> {
     let train = &settings.train;
-    let rule = SplitRule { validation: train.validation_share, test: train.test_share, fold: None };
+    let rule = SplitRule::of(train, None);
     let dataset = Dataset::open(store, runtime, &manifest, rule, None)?;
     let order = Order::Shuffled { seed: train.seed, epoch };
     let quality = dataset.quality(split, order);

@@ -1,5 +1,6 @@
 //! `voxage`: the command. Parses, gathers settings, and hands over to one file a verb.
 
+mod blend;
 mod cancel;
 mod config;
 mod coordinator;
@@ -33,6 +34,7 @@ mod synth;
 mod train;
 mod trainer;
 mod trainer_service;
+mod tune;
 mod upload;
 mod validate;
 mod verify;
@@ -84,7 +86,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 27] {
+fn verbs() -> [Verb; 28] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -121,6 +123,7 @@ fn verbs() -> [Verb; 27] {
         verb!(dataset),
         verb!(evaluate, Orderly),
         verb!(studies),
+        verb!(tune, Orderly),
         verb!(page),
         verb!(predict),
         verb!(serve, Service),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, value_parser};
 use serde_json::{Value, json};
 use voxage_contract::Name;
 use voxage_contract::training::{Promotion, Reason};
@@ -16,9 +16,9 @@ use voxage_transport::Store;
 
 use crate::ends::now;
 use crate::settings::Keys;
-use crate::{Call, report};
+use crate::{Call, blend, report};
 
-pub const KEYS: Keys = &["root", "s3", "gate"];
+pub const KEYS: Keys = &["root", "s3", "model", "gate"];
 
 pub fn command() -> Command {
     Command::new("models")
@@ -26,14 +26,19 @@ pub fn command() -> Command {
         .after_help(
             "The champion predicts; before there is one, the newest version does. `promote` asks \
              the gate first: better than the champion on the same held-out speakers, and worse in \
-             no part; --force does not ask.",
+             no part; --force does not ask. `blend` makes a new version of --model that is a \
+             weighted mean of others, such as several seeds; `voxage studies blend` says what that \
+             is worth, and finds weights.",
         )
         .arg(
             Arg::new("action")
                 .value_name("ACTION")
                 .required(true)
-                .value_parser(["list", "show", "diff", "promote", "rollback", "history"])
-                .help("list [MODEL], show V, diff A B, promote V, rollback MODEL or history MODEL"),
+                .value_parser(["list", "show", "diff", "promote", "rollback", "history", "blend"])
+                .help(
+                    "list [MODEL], show V, diff A B, promote V, rollback MODEL, history MODEL, or \
+                     blend A B …",
+                ),
         )
         .arg(
             Arg::new("names")
@@ -46,6 +51,14 @@ pub fn command() -> Command {
                 .long("force")
                 .action(ArgAction::SetTrue)
                 .help("Promote without asking the gate"),
+        )
+        .arg(
+            Arg::new("weights")
+                .long("weights")
+                .value_name("W,W,…")
+                .value_delimiter(',')
+                .value_parser(value_parser!(f64))
+                .help("With blend: how much each counts [default: all alike]"),
         )
 }
 
@@ -124,6 +137,11 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             let all = history(store, &known(store, model).await?).await?;
             call.output.answer(&json!({ "promotions": all }), || past(model, &all))?;
         }
+        ("blend", [_, _, ..]) => {
+            let versions = names.iter().map(|name| version(name)).collect::<Result<Vec<_>>>()?;
+            blend::make(&call, store, &versions).await?;
+        }
+        ("blend", _) => bail!("say which: `voxage models blend age@1 age@2`"),
         ("list", _) => bail!("`models list` takes one model, or none"),
         ("diff", _) => bail!("say which two: `voxage models diff age@1 age@2`"),
         ("show" | "promote", _) => bail!("say which version: `voxage models {action} age@1`"),

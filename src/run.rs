@@ -102,6 +102,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         fold: None,
         manifest: key.clone(),
         against: registry::champion_key(&*store, &model).await?,
+        start: None,
+        blend: Vec::new(),
         model,
         settings: learning,
     }));

@@ -8,7 +8,7 @@ use serde_json::json;
 use voxage_contract::Name;
 use voxage_coordinator::drift::Drift;
 use voxage_coordinator::schedule::{
-    Firing, Instant, Missed, Overlap, Schedule, Standing, State, Zone, firings, put, retry,
+    Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings, put, retry,
     run_now, schedule, schedules,
 };
 use voxage_transport::{Store, source};
@@ -65,6 +65,15 @@ pub fn command() -> Command {
             option("overlap", "WHAT", "What becomes of a firing while another is at work")
                 .value_parser(["queue", "skip"])
                 .default_value("skip"),
+        )
+        .arg(
+            option(
+                "start",
+                "WHAT",
+                "What a network starts from: chance, or the champion's weights",
+            )
+            .value_parser(["scratch", "champion"])
+            .default_value("scratch"),
         )
 }
 
@@ -153,6 +162,7 @@ fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
         shards: settings.shard_limits(),
         model: settings.model.parse()?,
         settings: settings.train.clone(),
+        start: if need("start")? == "champion" { Start::Champion } else { Start::Scratch },
         gate: settings.gate,
         missed: if need("missed")? == "run" { Missed::Run } else { Missed::Skip },
         overlap: if need("overlap")? == "queue" { Overlap::Queue } else { Overlap::Skip },

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, Command};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use voxage_coordinator::study::{
-    Bounded, Cells, Comparison, Findings, Listed, Measures, Request, Study, compare, studies, study,
+    Blended, Bounded, Cells, Comparison, Findings, Listed, Measures, Request, Share, Study, blend,
+    compare, studies, study,
 };
 use voxage_transport::Store;
 
@@ -18,14 +20,17 @@ pub const KEYS: Keys = &["root", "s3"];
 
 pub fn command() -> Command {
     Command::new("studies")
-        .about("List cross-validations, show what one found, or compare two")
-        .after_help("`voxage evaluate --cv 5` makes one.")
+        .about("List cross-validations, show what one found, compare two, or blend some")
+        .after_help(
+            "`voxage evaluate --cv 5` makes one. `blend` says what a weighted mean of several \
+             ways of learning, or of one's seeds, would be worth: `voxage models blend` makes it.",
+        )
         .arg(
             Arg::new("action")
                 .value_name("ACTION")
                 .required(true)
-                .value_parser(["list", "show", "compare"])
-                .help("list, show STUDY, or compare STUDY STUDY"),
+                .value_parser(["list", "show", "compare", "blend"])
+                .help("list, show STUDY, compare STUDY STUDY, or blend STUDY …"),
         )
         .arg(
             Arg::new("studies")
@@ -61,8 +66,19 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             let compared = compared(&*store, &a, &b).await?;
             call.output.answer(&compared, || comparison(&compared))?;
         }
+        ("blend", [_, ..]) => {
+            let mut studies = Vec::new();
+            for name in names {
+                let study = study(&*store, name).await?.open(&*store).await?;
+                let said = study.guesses(&*store).await?.0;
+                studies.push((study, said));
+            }
+            let blended = spawn_blocking(move || blend(&studies)).await??;
+            call.output.answer(&blended, || mixture(&blended))?;
+        }
         ("list", _) => bail!("`studies list` takes no names: `studies show STUDY` shows one"),
         ("show", _) => bail!("say which study: `voxage studies list` lists them"),
+        ("blend", _) => bail!("say which studies: `voxage studies list` lists them"),
         _ => bail!("say which two studies: `voxage studies list` lists them"),
     }
     Ok(ExitCode::SUCCESS)
@@ -206,6 +222,27 @@ fn parts(Cells { by, cells }: &Cells) -> String {
             cell.mean_rmse,
             cell.mean_mae
         );
+    }
+    text
+}
+
+/// A blend, for people.
+fn mixture(blended: &Blended) -> String {
+    let mut text = format!(
+        "{} recordings of {} speakers; each fold is predicted under weights found on the others\n\n\
+         blend                    RMSE {}\nunder equal weights      RMSE {}\n\n\
+         {:16} {:>7}   {:28} the blend's less that\n",
+        blended.recordings,
+        blended.speakers,
+        range(blended.rmse),
+        range(blended.equal),
+        "study",
+        "weight",
+        "RMSE alone"
+    );
+    for Share { study, weight, rmse, blend_less } in &blended.members {
+        let (rmse, less) = (range(*rmse), range(*blend_less));
+        let _ = writeln!(text, "{study:16} {weight:>7.3}   {rmse:28} {less}");
     }
     text
 }

@@ -2,6 +2,8 @@
 //!
 //! Always holds: what has ended is not asked for again.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use tokio_util::sync::CancellationToken;
 use voxage_contract::keys;
@@ -12,6 +14,7 @@ use voxage_transport::{Store, StoreExt as _};
 
 use crate::progress::Progress;
 use crate::settings::Settings;
+use crate::trainer::Failed;
 use crate::{ends, train};
 
 /// Sees to it that every training of a study has ended.
@@ -21,40 +24,62 @@ pub async fn carry_out(
     study: &Study,
     stop: &CancellationToken,
 ) -> Result<()> {
-    let parts = study.parts();
+    let name = |part: &Part| {
+        let way = part.seed.map_or("ridge".to_owned(), |seed| format!("seed {seed}"));
+        format!("{way}, fold {} of {}", part.fold + 1, study.folds.len())
+    };
+    let failed = trainings("study", store, settings, &study.parts(), name, stop).await?;
+    match failed.first_key_value() {
+        Some((run, why)) => bail!("run {run} failed: {why}"),
+        None => Ok(()),
+    }
+}
+
+/// Has trainings carried out, unless they have ended; gives those that cannot be, with why.
+pub async fn trainings(
+    stage: &'static str,
+    store: &dyn Store,
+    settings: &Settings,
+    parts: &[Part],
+    name: impl Fn(&Part) -> String,
+    stop: &CancellationToken,
+) -> Result<BTreeMap<String, String>> {
     let mut missing = Vec::new();
-    for part in &parts {
+    for part in parts {
         if !store.exists(&keys::run(&part.request.run_id(), "result.json")).await? {
             missing.push(part);
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     let (before, total) = ((parts.len() - missing.len()) as u64, parts.len() as u64);
-    let mut progress = Progress::resumed("study", before);
-    if settings.queue.is_empty() {
+    let mut progress = Progress::resumed(stage, before);
+    let failed = if settings.queue.is_empty() {
+        let mut failed = BTreeMap::new();
         for (done, part) in (before..).zip(missing) {
-            one(settings, &name(study, part), part, stop, |message| {
-                progress.set(done, total, message);
-            })
-            .await?;
+            let name = name(part);
+            let say = |message: &str| progress.set(done, total, message);
+            match one(settings, &name, part, stop, say).await.map_err(anyhow::Error::downcast) {
+                Ok(()) => {}
+                Err(Ok(Failed { message, transient: false })) => {
+                    failed.insert(part.request.run_id(), message);
+                }
+                Err(Ok(failed)) => return Err(failed.into()),
+                Err(Err(error)) => return Err(error),
+            }
         }
+        failed
     } else {
         tokio::select! {
-            followed = follow(store, settings, &missing, |done| {
+            failed = follow(store, settings, &missing, |done| {
                 progress.set(before + done, total, "trainings by `voxage trainer`");
-            }) => followed?,
+            }) => failed?,
             () = stop.cancelled() => bail!("stopped: the trainings go on without this command"),
         }
-    }
+    };
     progress.finish(&format!("{total} trainings, {} of them now", total - before));
-    Ok(())
-}
-
-fn name(study: &Study, part: &Part) -> String {
-    let way = part.seed.map_or("ridge".to_owned(), |seed| format!("seed {seed}"));
-    format!("{way}, fold {} of {}", part.fold + 1, study.folds.len())
+    Ok(failed)
 }
 
 async fn one(
@@ -86,7 +111,7 @@ async fn follow(
     settings: &Settings,
     parts: &[&Part],
     mut say: impl FnMut(u64),
-) -> Result<()> {
+) -> Result<BTreeMap<String, String>> {
     let amqp = settings.amqp().await?;
     let queue = ends::trainings(&amqp).await?;
     let mut open = Vec::new();
@@ -94,17 +119,18 @@ async fn follow(
         open.push(trainings::ask(store, &queue, &part.request).await?);
     }
     amqp.close().await;
+    let mut failed = BTreeMap::new();
     loop {
         let mut left = Vec::new();
         for training in open {
             match trainings::standing(store, &training).await? {
                 Standing::Open => left.push(training),
                 Standing::Trained(_) => {}
-                Standing::Failed(why) => bail!("run {} failed: {why}", training.run),
+                Standing::Failed(why) => drop(failed.insert(training.run, why)),
             }
         }
         if left.is_empty() {
-            return Ok(());
+            return Ok(failed);
         }
         say((parts.len() - left.len()) as u64);
         open = left;

@@ -68,6 +68,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         fold: None,
         manifest: newest(&*store, settings).await?,
         against: registry::champion_key(&*store, &model).await?,
+        start: None,
+        blend: Vec::new(),
         model,
         settings: with_checkpoint(&*store, &settings.train).await?,
     };
@@ -142,10 +144,7 @@ async fn followed(store: &dyn Store, training: &Training) -> Result<Trained> {
     loop {
         match trainings::standing(store, training).await? {
             Standing::Trained(trained) => {
-                progress.finish(&format!(
-                    "{} epochs, the best was {}",
-                    trained.epochs, trained.best_epoch
-                ));
+                progress.finish(&how(&trained));
                 return Ok(*trained);
             }
             Standing::Failed(why) => bail!("run {} failed: {why}", training.run),
@@ -178,9 +177,18 @@ pub async fn trained(
         _ => {}
     });
     let trained = trained.await?;
-    progress.finish(&format!("{} epochs, the best was {}", trained.epochs, trained.best_epoch));
+    progress.finish(&how(&trained));
     page::beside(store, &trained.model).await;
     Ok(trained)
+}
+
+/// What a training took.
+fn how(trained: &Trained) -> String {
+    match trained.epochs {
+        // Neither a process nor a blend is trained step by step.
+        0 => "at once".into(),
+        epochs => format!("{epochs} epochs, the best was {}", trained.best_epoch),
+    }
 }
 
 /// The same for whoever wants to say how it goes.

@@ -32,7 +32,8 @@ pub fn find() -> Result<PathBuf> {
 /// What a trainer failed with.
 #[derive(Debug)]
 pub struct Failed {
-    message: String,
+    /// Why.
+    pub message: String,
     /// Whether the same may succeed later.
     pub transient: bool,
 }

@@ -119,8 +119,8 @@ fn tensorboard_reads(folder: &Path, losses: &[(u64, Value)]) {
         eprintln!("SKIPPED: VOXAGE_PYTHON names no Python; `make test` sets it");
         return;
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/read_events.py");
-    let output = std::process::Command::new(python).arg(script).arg(folder).output().unwrap();
+    let mut read = std::process::Command::new(python);
+    let output = read.arg("tests/python/read_events.py").arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let scalars: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = |tag: &str, step: u64, value: f64| {

@@ -162,9 +162,9 @@ fn a_report_is_one_sound_page() {
         eprintln!("SKIPPED: VOXAGE_PYTHON names no Python; `make test` sets it");
         return;
     };
-    let check = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/check_page.py");
+    let check = "tests/python/check_page.py";
     let headings = |page: &std::path::Path, tested: u64| {
-        let output = std::process::Command::new(&python).arg(&check).arg(page).output().unwrap();
+        let output = std::process::Command::new(&python).arg(check).arg(page).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         let said: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(said["images"], tested.min(12));

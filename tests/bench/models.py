@@ -24,6 +24,8 @@ WAYS = [
     ("… target age", False, [*REPORT[:2], "--target", "age"]),
     ("… loss huber", False, [*REPORT, "--loss", "huber"]),
     ("… loss mean-variance", False, [*REPORT[:2], "--target", "age", "--loss", "mean_variance"]),
+    ("… loss ordinal", False, [*REPORT[:2], "--target", "age", "--loss", "ordinal"]),
+    ("… rare ages count more", False, [*REPORT, "--lds-years", "3"]),
     ("… first 3 s", False, [*REPORT, "--image", "first"]),
     ("… random crops", False, [*REPORT, "--image", "random_crop", "--windows", "8"]),
     ("… SpecAugment", False, [*REPORT, "--augment-time-mask", "24", "--augment-band-mask", "16"]),

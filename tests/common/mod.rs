@@ -92,9 +92,8 @@ pub fn run(manifest: &Path, root: &str, more: &[&str]) -> Value {
 /// The real recordings, if this machine has them; says so if it has not.
 pub fn data(set: &str) -> Option<PathBuf> {
     let given = std::env::var_os("VOXAGE_DATA").map(PathBuf::from);
-    let folder = given
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"))
-        .join(set);
+    let beside = || std::env::current_dir().unwrap().join("../shared/data");
+    let folder = given.unwrap_or_else(beside).join(set);
     if folder.is_dir() {
         return Some(folder);
     }

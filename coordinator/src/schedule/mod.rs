@@ -46,6 +46,9 @@ pub struct Schedule {
     pub model: Name,
     /// How.
     pub settings: TrainSettings,
+    /// What a training's network starts from.
+    #[serde(default)]
+    pub start: Start,
     /// What a new version must do to become the champion.
     pub gate: Gate,
     /// What becomes of a firing that nobody was there for.
@@ -56,6 +59,17 @@ pub struct Schedule {
     pub state: State,
     /// Nothing fires up to then.
     pub since: Instant,
+}
+
+/// What a training's network starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Chance.
+    #[default]
+    Scratch,
+    /// The weights of the champion, if it is a network of the same kind and sizes.
+    Champion,
 }
 
 /// What becomes of a firing that comes more than [`firing::LATE_S`] late.

@@ -15,7 +15,7 @@ use voxage_contract::{BatchId, Kind, Name, Training, keys};
 use voxage_transport::source::Sources;
 use voxage_transport::{Queue, Store, StoreExt as _};
 
-use super::{Instant, Schedule};
+use super::{Instant, Schedule, Start};
 use crate::drift::{Drift, drift};
 use crate::registry::{self, Decision};
 use crate::trainings::{self, Standing};
@@ -202,6 +202,8 @@ impl Work {
             manifest: sealed.manifest.clone(),
             model: schedule.model.clone(),
             against: against.clone(),
+            start: against.clone().filter(|_| schedule.start == Start::Champion),
+            blend: Vec::new(),
             settings: schedule.settings.clone(),
         };
         let training = trainings::ask(&*self.store, &*self.trainings, &request).await?;

@@ -12,7 +12,9 @@ use voxage_transport::{Error as Lost, Listing, ObjectMeta, Put, Result as Stored
 
 use super::firing::{Firing, Outcome, firings};
 use super::stages::{Sealed, Stages, Taken, TakenIn, Trained};
-use super::{Calendar, Instant, Missed, Night, Overlap, Schedule, State, put, retry, run_now};
+use super::{
+    Calendar, Instant, Missed, Night, Overlap, Schedule, Start, State, put, retry, run_now,
+};
 use crate::registry::{Decision, Gate};
 use crate::{Error, Result};
 
@@ -177,6 +179,7 @@ fn nightly(missed: Missed, overlap: Overlap) -> Schedule {
         shards: ShardLimits { recordings: 256, bytes: 1 << 27 },
         model: Name::nearest("age"),
         settings: Default::default(),
+        start: Start::Scratch,
         gate: Gate::default(),
         missed,
         overlap,

@@ -6,6 +6,7 @@
 //! findings are written down once. It does not know how trainings are carried out.
 
 mod baselines;
+mod blend;
 mod bootstrap;
 mod cases;
 mod cells;
@@ -15,6 +16,7 @@ mod findings;
 mod folds;
 mod guesses;
 mod leaks;
+mod tune;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -23,6 +25,7 @@ use voxage_contract::training::{Architecture, Fold, TrainRequest, TrainSettings,
 use voxage_contract::{Name, keys};
 use voxage_transport::{Store, StoreExt as _};
 
+pub use blend::{Blended, Share, blend};
 pub use bootstrap::Bounded;
 pub(crate) use bootstrap::bounded;
 pub use cases::{Case, cases};
@@ -32,6 +35,7 @@ pub use coverage::{Coverage, Held};
 pub use findings::{Findings, Material, Measures, Rival, findings};
 pub use guesses::{Guess, guesses};
 pub use leaks::{Leak, Leaks};
+pub use tune::{Search, Trial, Values};
 
 use crate::{Error, Result};
 
@@ -103,7 +107,11 @@ impl Study {
         Ok(study)
     }
 
-    async fn open(store: &dyn Store, request: Request) -> Result<Self> {
+    /// Reads the recordings of a study and cuts them into folds.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn open(store: &dyn Store, request: Request) -> Result<Self> {
         let mut cases = cases(store, &request.manifest).await?;
         let folds = folds::cut(&request, &mut cases)?;
         Ok(Self { id: request.id(), request, cases, folds })
@@ -121,27 +129,35 @@ impl Study {
             let ridge = TrainSettings {
                 architecture: Architecture::Ridge,
                 validation_share: settings.validation_share,
+                validation_turn: settings.validation_turn,
                 threads: settings.threads,
                 ..TrainSettings::default()
             };
             ways.push((None, ridge));
         }
-        let part = |(seed, settings): &(Option<u64>, TrainSettings), fold: usize| Part {
-            seed: *seed,
-            fold,
-            request: TrainRequest {
-                root: String::new(),
-                access: Default::default(),
-                upkeep: Default::default(),
-                patient: true,
-                manifest: self.request.manifest.clone(),
-                model: Name::nearest(MODEL),
-                fold: Some(self.folds[fold].clone()),
-                against: None,
-                settings: settings.clone(),
-            },
+        let folds = 0..self.folds.len();
+        let of_way = |(seed, settings): &(Option<u64>, TrainSettings)| {
+            folds.clone().map(|fold| self.part(*seed, settings, fold)).collect::<Vec<_>>()
         };
-        ways.iter().flat_map(|way| (0..self.folds.len()).map(move |fold| part(way, fold))).collect()
+        ways.iter().flat_map(of_way).collect()
+    }
+
+    /// The training of some settings that holds out the fold at a position.
+    fn part(&self, seed: Option<u64>, settings: &TrainSettings, fold: usize) -> Part {
+        let request = TrainRequest {
+            root: String::new(),
+            access: Default::default(),
+            upkeep: Default::default(),
+            patient: true,
+            manifest: self.request.manifest.clone(),
+            model: Name::nearest(MODEL),
+            fold: Some(self.folds[fold].clone()),
+            against: None,
+            start: None,
+            blend: Vec::new(),
+            settings: settings.clone(),
+        };
+        Part { seed, fold, request }
     }
 
     /// What every seed's trainings, which must have ended, say of each case; then what the

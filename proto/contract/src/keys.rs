@@ -400,6 +400,12 @@ pub fn study(study: &str, object: &str) -> String {
     format!("{STUDIES}{study}/{object}")
 }
 
+/// An object of a search over settings.
+#[must_use]
+pub fn search(search: &str, object: &str) -> String {
+    format!("searches/{search}/{object}")
+}
+
 /// The study that a key belongs to.
 #[must_use]
 pub fn study_of(key: &str) -> Option<&str> {

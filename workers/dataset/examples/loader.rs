@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         Arc::new(Dir::open_existing(root)?)
     };
-    let all = SplitRule { validation: 0.0, test: 0.0, fold: None };
+    let all = SplitRule { validation: 0.0, test: 0.0, turn: 0, fold: None };
     let cache = rest.get(2).map(|folder| Cache::open(folder, 4 << 30)).transpose()?;
     let dataset = Dataset::open(Arc::clone(&store), runtime.handle(), manifest, all, cache)?;
     match rest {

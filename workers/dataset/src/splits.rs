@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use voxage_contract::Split;
 use voxage_contract::digest::Digest;
-use voxage_contract::training::Fold;
+use voxage_contract::training::{Fold, TrainSettings};
 
 use crate::{Error, Result};
 
@@ -20,9 +20,32 @@ pub struct SplitRule {
     pub validation: f64,
     /// Share of the test split, 0 to 1.
     pub test: f64,
+    /// Which share of those that are not tested is the validation split: 0 for the first, each
+    /// turn moves it on by itself.
+    pub turn: u64,
     /// If there is a fold, it is the test split, whatever was submitted, and the validation
     /// split is a share of the others.
     pub fold: Option<Fold>,
+}
+
+impl SplitRule {
+    /// That of a training.
+    #[must_use]
+    pub fn of(settings: &TrainSettings, fold: Option<Fold>) -> Self {
+        Self {
+            validation: settings.validation_share,
+            test: settings.test_share,
+            turn: settings.validation_turn,
+            fold,
+        }
+    }
+
+    /// Whether a place, from 0 to 1, is in the validation split, if the test split is what lies
+    /// before `tested`.
+    fn validates(&self, place: f64, tested: f64) -> bool {
+        let turned = place - tested - self.turn as f64 * self.validation;
+        turned.rem_euclid(1.0 - tested) < self.validation
+    }
 }
 
 /// Where a group stands, whatever else turns out to be submitted for others.
@@ -100,17 +123,17 @@ impl Splits {
             return match () {
                 () if fold.has(group, value) => Standing::Test,
                 () if self.held_out.contains(group) => Standing::LeftOut,
-                () if place < self.rule.validation => Standing::Validation,
+                () if self.rule.validates(place, 0.0) => Standing::Validation,
                 () => Standing::Train,
             };
         }
         match self.submitted.get(group) {
-            Some((Split::Train, _)) if place < self.rule.validation => Standing::Lent,
+            Some((Split::Train, _)) if self.rule.validates(place, 0.0) => Standing::Lent,
             Some((Split::Validation, _)) => Standing::Validation,
             Some((Split::Test, _)) => Standing::Test,
             Some(_) => Standing::Train,
             None if place < self.rule.test => Standing::Test,
-            None if place < self.rule.test + self.rule.validation => Standing::Validation,
+            None if self.rule.validates(place, self.rule.test) => Standing::Validation,
             None => Standing::Train,
         }
     }
@@ -145,7 +168,7 @@ fn place(group: &str) -> f64 {
 mod tests {
     use super::*;
 
-    const RULE: SplitRule = SplitRule { validation: 0.15, test: 0.15, fold: None };
+    const RULE: SplitRule = SplitRule { validation: 0.15, test: 0.15, turn: 0, fold: None };
 
     #[test]
     fn the_shares_are_those_of_the_rule() {
@@ -154,6 +177,20 @@ mod tests {
         let count = |split| (0..20_000).filter(|&i| of(i) == split).count();
         assert!((2800..3200).contains(&count(Split::Test)));
         assert!((2800..3200).contains(&count(Split::Validation)));
+    }
+
+    #[test]
+    fn each_turn_stops_by_other_speakers_and_tests_the_same() {
+        let of = |turn, i: usize| Splits::new(SplitRule { turn, ..RULE }).of(&i.to_string(), "");
+        for i in 0..2000 {
+            let splits = [0, 1, 2, 3, 4, 5].map(|turn| of(turn, i));
+            let (first, validations) =
+                (splits[0], splits.iter().filter(|split| **split == Split::Validation).count());
+            assert!(splits.iter().all(|split| (*split == Split::Test) == (first == Split::Test)));
+            // Six shares of 0.15 go once around the 0.85, and a little further.
+            let least = usize::from(first != Split::Test);
+            assert!(validations >= least && validations <= least + 1, "{i}: {splits:?}");
+        }
     }
 
     #[test]

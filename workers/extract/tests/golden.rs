@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::{recordings, relative_error};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ struct Pinned {
 }
 
 fn golden_path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/golden", name].iter().collect()
+    Path::new("tests/golden").join(name)
 }
 
 fn extract_all(mel_every: usize) -> BTreeMap<String, Golden> {

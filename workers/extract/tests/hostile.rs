@@ -43,9 +43,8 @@ proptest! {
         flips in prop::collection::vec((0.0f64..1.0, any::<u8>()), 0..20),
         in_header in any::<bool>(),
     ) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats");
-        let mut files: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let folder = std::fs::read_dir("tests/formats").unwrap();
+        let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
         files.sort();
         let mut bytes = std::fs::read(&files[file % files.len()]).unwrap();
         bytes.truncate((cut * bytes.len() as f64) as usize);
@@ -74,8 +73,7 @@ proptest! {
 /// What `deploy/fuzz` found, and what made decoders panic.
 #[test]
 fn files_that_once_did_harm_are_features_or_rejects() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions");
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in std::fs::read_dir("tests/regressions").unwrap() {
         extract(std::fs::read(entry.unwrap().path()).unwrap());
     }
 }

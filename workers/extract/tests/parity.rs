@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::Path;
 
 use common::{Coding, Recording, real_data, relative_error};
 use serde::Deserialize;
@@ -107,7 +107,7 @@ fn at_the_features_rate(mut file: Vec<u8>) -> Vec<u8> {
 
 fn check(golden: &str, bar: &Bar, prepare: impl Fn(Vec<u8>) -> Vec<u8>) {
     let Some(data) = real_data() else { return };
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/golden", golden].iter().collect();
+    let path = Path::new("tests/golden").join(golden);
     let golden: Golden = serde_json::from_slice(&std::fs::read(path).expect("it is committed"))
         .expect("the script wrote it");
     let mut spec = FeatureSpec::default();

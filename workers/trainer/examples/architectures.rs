@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let scaler =
             Scaler { mel_max_db: 1.0, inputs: vec![Input::default(); 15], ..Scaler::default() };
-        let training = Training { rows: 1 << 20, mean_age: 40.0 };
+        let training = Training { rows: 1 << 20, mean_age: 40.0, year_weights: Vec::new() };
         let mut session = Session::new(&settings, scaler, training)?;
         let weights = session.network.weights.trainable_variables();
         let millions = weights.iter().map(Tensor::numel).sum::<usize>() as f64 / 1e6;

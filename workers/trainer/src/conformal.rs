@@ -53,12 +53,24 @@ impl Conformal {
         Some(Self { coverage, rows: seen.len() as u64, bands })
     }
 
+    /// That of an estimator whose spreads are half widths already.
+    #[must_use]
+    pub fn of_spreads(coverage: f64) -> Self {
+        Self { coverage, rows: 0, bands: vec![Band { below: None, width: 1.0 }] }
+    }
+
+    /// Half the width of an estimate's interval, in years.
+    #[must_use]
+    pub fn half(&self, estimate: Estimate) -> f64 {
+        let within = |band: &&Band| band.below.is_none_or(|below| estimate.age < below);
+        let width = self.bands.iter().find(within).map_or(f64::INFINITY, |band| band.width);
+        width * estimate.spread
+    }
+
     /// The interval of an estimate, in years; not below 0.
     #[must_use]
     pub fn interval(&self, estimate: Estimate) -> [f64; 2] {
-        let within = |band: &&Band| band.below.is_none_or(|below| estimate.age < below);
-        let width = self.bands.iter().find(within).map_or(f64::INFINITY, |band| band.width);
-        let half = width * estimate.spread;
+        let half = self.half(estimate);
         [(estimate.age - half).max(0.0), estimate.age + half]
     }
 }

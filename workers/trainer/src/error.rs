@@ -84,6 +84,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn of_another_kind() -> Self {
+        Self::Request("inputs were made for another kind of model".into())
+    }
+
     pub(crate) fn damaged(key: &str, why: impl std::fmt::Display) -> Self {
         Self::Damaged { key: key.into(), why: why.to_string() }
     }

@@ -1,13 +1,16 @@
 //! What a model version is: it takes recordings and gives ages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tch::Device;
+use voxage_contract::training::TrainSettings;
 
+use crate::blend::Blend;
 use crate::gp::{AgeProcess, Columns, Row};
 use crate::inputs::{Batch, Example, Inputs};
-use crate::models::Card;
 use crate::network::Network;
+use crate::scaler::Scaler;
 use crate::{Error, Result};
 
 /// What predicts.
@@ -17,6 +20,8 @@ pub enum Estimator {
     Network(Box<Network>),
     /// A Gaussian process.
     Process(AgeProcess),
+    /// Several of either.
+    Blend(Blend),
 }
 
 /// A predicted age.
@@ -36,6 +41,8 @@ pub enum Taken {
     Network(Arc<Inputs>, Batch),
     /// By a process.
     Process(Arc<Columns>, Vec<Row>),
+    /// By each member of a blend.
+    Blend(Vec<Taken>),
 }
 
 /// What a [`Taken`] begins with.
@@ -45,6 +52,8 @@ pub enum Taker {
     Network(Arc<Inputs>),
     /// Of a process.
     Process(Arc<Columns>),
+    /// Of each member of a blend.
+    Blend(Vec<Taker>),
 }
 
 impl Taker {
@@ -54,6 +63,9 @@ impl Taker {
         match self {
             Self::Network(inputs) => Taken::Network(Arc::clone(inputs), inputs.batch(room)),
             Self::Process(columns) => Taken::Process(Arc::clone(columns), Vec::new()),
+            Self::Blend(takers) => {
+                Taken::Blend(takers.iter().map(|taker| taker.start(room)).collect())
+            }
         }
     }
 }
@@ -75,6 +87,10 @@ impl Taken {
                 let lacking = columns.lacking(&row);
                 rows.push(row);
                 lacking
+            }
+            Self::Blend(all) => {
+                let lacking = all.iter_mut().flat_map(|taken| taken.push(example));
+                lacking.collect::<BTreeSet<_>>().into_iter().collect()
             }
         }
     }
@@ -98,7 +114,7 @@ impl Estimates for Network {
     }
 
     fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>> {
-        let Taken::Network(_, batch) = taken else { return Err(of_another_kind()) };
+        let Taken::Network(_, batch) = taken else { return Err(Error::of_another_kind()) };
         let ages = self.ages(batch)?.into_iter();
         Ok(ages.map(|age| Estimate { age, spread: 1.0 }).collect())
     }
@@ -110,7 +126,7 @@ impl Estimates for AgeProcess {
     }
 
     fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>> {
-        let Taken::Process(_, rows) = taken else { return Err(of_another_kind()) };
+        let Taken::Process(_, rows) = taken else { return Err(Error::of_another_kind()) };
         let predicted = self.predict(rows)?.into_iter();
         Ok(predicted.map(|(age, spread)| Estimate { age, spread }).collect())
     }
@@ -121,6 +137,7 @@ impl Estimates for Estimator {
         match self {
             Self::Network(network) => network.taker(),
             Self::Process(process) => process.taker(),
+            Self::Blend(blend) => blend.taker(),
         }
     }
 
@@ -128,38 +145,40 @@ impl Estimates for Estimator {
         match self {
             Self::Network(network) => network.estimates(taken),
             Self::Process(process) => process.estimates(taken),
+            Self::Blend(blend) => blend.estimates(taken),
         }
     }
-}
-
-fn of_another_kind() -> Error {
-    Error::Request("inputs were made for another kind of model".into())
 }
 
 impl Estimator {
-    /// Its weights as a file.
+    /// Its weights as a file; of a blend, one for each member.
     ///
     /// # Errors
     /// If torch cannot hand them out.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        match self {
-            Self::Network(network) => network.to_bytes(),
-            Self::Process(process) => process.to_bytes(),
-        }
+    pub fn files(&self) -> Result<Vec<Vec<u8>>> {
+        Ok(match self {
+            Self::Network(network) => vec![network.to_bytes()?],
+            Self::Process(process) => vec![process.to_bytes()?],
+            Self::Blend(blend) => blend.files()?,
+        })
     }
 
-    /// The estimator of a card and of such a file, the object at `key`.
+    /// The network or process of such a file, the object at `key`.
     ///
     /// # Errors
-    /// If they are damaged, or do not fit.
-    pub fn load(card: &Card, key: &str, bytes: &[u8]) -> Result<Self> {
-        if card.settings.architecture.is_process() {
+    /// If it is damaged, or does not fit the settings.
+    pub fn load(
+        settings: &TrainSettings,
+        scaler: Option<Scaler>,
+        key: &str,
+        bytes: &[u8],
+    ) -> Result<Self> {
+        if settings.architecture.is_process() {
             return Ok(Self::Process(AgeProcess::load(key, bytes)?));
         }
-        let scaler = card.scaler.clone();
         let scaler = scaler.ok_or_else(|| Error::damaged(key, "its card has no scaler"))?;
         // Some recordings are not worth a device's start.
-        let network = Network::load(&card.settings, scaler, Device::Cpu, key, bytes)?;
+        let network = Network::load(settings, scaler, Device::Cpu, key, bytes)?;
         Ok(Self::Network(Box::new(network)))
     }
 }

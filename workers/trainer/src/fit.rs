@@ -181,7 +181,7 @@ fn look(
     let scaler = fitting
         .finish(&manifest.spec, settings.scaling, embedding)
         .ok_or_else(|| Error::NothingToLearn(manifest.dataset.to_string()))?;
-    Ok((scaler, means.finish()))
+    Ok((scaler, means.finish(settings.lds_years)))
 }
 
 /// The split that stops the training.

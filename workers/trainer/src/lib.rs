@@ -5,6 +5,7 @@
 //! and from audio, and does not know how either came about.
 
 pub mod augment;
+pub mod blend;
 pub mod cells;
 pub mod conformal;
 pub mod device;
@@ -32,5 +33,6 @@ pub mod store;
 pub mod tensorboard;
 pub mod tensors;
 pub mod train;
+pub mod years;
 
 pub use error::{Error, Result};

@@ -10,6 +10,7 @@ use voxage_contract::training::{Evaluation, Promotion, TrainSettings};
 use voxage_contract::{FeatureSpec, Name, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
+use crate::blend::{Blend, Member};
 use crate::conformal::Conformal;
 use crate::estimator::Estimator;
 use crate::scaler::Scaler;
@@ -20,7 +21,13 @@ use crate::{Error, Result};
 const CARD_FORMAT: u32 = 1;
 
 const CARD: &str = "card.json";
-const WEIGHTS: &str = "weights.safetensors";
+/// The name of each of so many files of weights.
+fn weights(n: usize) -> Vec<String> {
+    match n {
+        0 | 1 => vec!["weights.safetensors".into()],
+        _ => (1..=n).map(|i| format!("weights-{i:02}.safetensors")).collect(),
+    }
+}
 
 /// Everything about a model version but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +48,9 @@ pub struct Card {
     pub extractor_version: u32,
     /// Architecture, sizes, seed and all that the training depended on.
     pub settings: TrainSettings,
+    /// What it is made of; empty unless it is a blend.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// What it was fitted to.
     pub training: Training,
     /// From raw inputs to a network's; none if it is no network.
@@ -80,7 +90,7 @@ impl Models<'_> {
     /// # Errors
     /// If the store fails.
     pub fn save(self, model: &Name, card: &Card, estimator: &Estimator) -> Result<String> {
-        let weights = estimator.to_bytes()?;
+        let files = estimator.files()?;
         let card = serde_json::to_vec_pretty(card).map_err(|e| Error::damaged(CARD, e))?;
         let prefix = keys::versions(model);
         let last = self.runtime.block_on(self.store.keys(&prefix))?;
@@ -91,9 +101,11 @@ impl Models<'_> {
         let mut number = last.unwrap_or(0).max(1);
         loop {
             let version = keys::version(model, number);
-            if self.put(&format!("{version}{WEIGHTS}"), &weights)?
-                && self.put(&format!("{version}{CARD}"), &card)?
-            {
+            let mut all = weights(files.len()).into_iter().zip(&files);
+            let whole = all.try_fold(true, |whole, (name, bytes)| {
+                Ok::<_, Error>(whole && self.put(&format!("{version}{name}"), bytes)?)
+            })?;
+            if whole && self.put(&format!("{version}{CARD}"), &card)? {
                 return Ok(version);
             }
             number += 1;
@@ -171,9 +183,16 @@ impl Models<'_> {
                 found: format!("{} of extractor version {EXTRACTOR_VERSION}", card.spec.id()),
             });
         }
-        let key = format!("{version}{WEIGHTS}");
-        let bytes = self.runtime.block_on(self.store.get(&key))?;
-        let estimator = Estimator::load(&card, &key, &bytes)?;
+        let mut files = Vec::new();
+        for name in weights(card.members.len()) {
+            let key = format!("{version}{name}");
+            let bytes = self.runtime.block_on(self.store.get(&key))?;
+            files.push((key, bytes));
+        }
+        let estimator = match &files[..] {
+            [(key, bytes)] => Estimator::load(&card.settings, card.scaler.clone(), key, bytes)?,
+            files => Estimator::Blend(Blend::load(&card.members, files)?),
+        };
         Ok((card, estimator))
     }
 }

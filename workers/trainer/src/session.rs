@@ -4,21 +4,25 @@
 //! the settings, so that a session that is taken up again goes on as if nothing had
 //! happened. Randomness has no state: each step's follows from the seed and its number.
 
+use std::collections::BTreeMap;
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use voxage_contract::training::{Schedule, TrainSettings};
-use voxage_dataset::Rng;
+use voxage_dataset::{Pool, Rng};
 
 use crate::augment::augment;
 use crate::feed::Fed;
+use crate::inputs::Inputs;
 use crate::model::BACKBONE;
 use crate::nets::load_pretrained;
 use crate::network::Network;
 use crate::optimizer::AdamW;
 use crate::scaler::Scaler;
 use crate::tensors::{Packed, pack};
+use crate::years::Years;
 use crate::{Error, Result, device};
 
 /// The checkpoint that this build writes, and the only one that it goes on from: one of
@@ -46,12 +50,15 @@ pub struct Session {
 type Named = Vec<(String, Tensor)>;
 
 /// What a network is fitted to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// Training recordings with an age.
     pub rows: u64,
     /// Their mean age in years: the baseline.
     pub mean_age: f64,
+    /// How much each whole year counts, from 0 on; empty where all count alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub year_weights: Vec<f32>,
 }
 
 /// Gathers a [`Training`], age by age.
@@ -59,6 +66,7 @@ pub struct Training {
 pub struct Means {
     rows: u64,
     sum: f64,
+    years: Years,
 }
 
 impl Means {
@@ -66,13 +74,14 @@ impl Means {
     pub fn add(&mut self, age: f64) {
         self.rows += 1;
         self.sum += age;
+        self.years.add(age);
     }
 
-    /// What there was.
+    /// What there was; with weights of years smoothed over `lds_years`, unless that is 0.
     #[must_use]
-    pub fn finish(&self) -> Training {
-        let n = self.rows as f64;
-        Training { rows: self.rows, mean_age: self.sum / n }
+    pub fn finish(&self, lds_years: f64) -> Training {
+        let year_weights = if lds_years > 0.0 { self.years.weights(lds_years) } else { Vec::new() };
+        Training { rows: self.rows, mean_age: self.sum / self.rows as f64, year_weights }
     }
 }
 
@@ -123,6 +132,7 @@ impl Session {
         tch::manual_seed(settings.seed as i64);
         let device = device::resolve(settings.device)?;
         let mut network = Network::new(settings, scaler, device)?;
+        network.objective.weigh(&training.year_weights);
         let mean = settings.target.of_age(training.mean_age);
         network.model.start_at(&network.objective.start(mean));
         let optimizer = AdamW::new(&network.weights, settings.weight_decay);
@@ -145,6 +155,42 @@ impl Session {
             self.averaged = copies(&self.network);
         }
         Ok(())
+    }
+
+    /// Lets the training start from a network; false, and nothing is changed, if that is of
+    /// another kind, size or purpose.
+    #[must_use]
+    pub fn start_like(&mut self, other: &Network) -> bool {
+        let (own, settings) = (&self.network.settings, &other.settings);
+        let shapes = |network: &Network| {
+            let weights = network.weights.variables().into_iter();
+            weights.map(|(name, weight)| (name, weight.size())).collect::<BTreeMap<_, _>>()
+        };
+        let names = |network: &Network| {
+            let inputs = network.inputs.scaler.inputs.iter();
+            inputs.map(|input| input.name.clone()).collect::<Vec<_>>()
+        };
+        let purpose =
+            |settings: &TrainSettings| (settings.architecture, settings.target, settings.loss);
+        if purpose(own) != purpose(settings)
+            || names(&self.network) != names(other)
+            || shapes(&self.network) != shapes(other)
+        {
+            return false;
+        }
+        restore(&self.network, &copies(other));
+        // Its weights know its inputs as they were scaled for it.
+        self.network.inputs = Arc::new(Inputs {
+            scaler: other.inputs.scaler.clone(),
+            framing: self.network.inputs.framing,
+            device: self.network.inputs.device,
+            pool: Pool::default(),
+        });
+        self.best = copies(&self.network);
+        if self.network.settings.ema > 0.0 {
+            self.averaged = copies(&self.network);
+        }
+        true
     }
 
     /// The training that a checkpoint was made of.
@@ -175,7 +221,7 @@ impl Session {
     pub fn pack(&self) -> Result<Vec<u8>> {
         let text = Text {
             format: FORMAT,
-            training: self.training,
+            training: self.training.clone(),
             position: self.position.clone(),
             losses: Vec::<f64>::try_from(&self.losses.to_device(Device::Cpu))?
                 .into_iter()

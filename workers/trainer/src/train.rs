@@ -14,6 +14,7 @@ use voxage_contract::{SealedManifest, Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
 use voxage_transport::{Store, StoreExt as _};
 
+use crate::blend::{Blend, Member};
 use crate::conformal::Conformal;
 use crate::estimator::{Estimates, Estimator};
 use crate::evaluate::{Predicted, evaluate, predicted};
@@ -129,7 +130,9 @@ fn carry_out(
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
     let dataset = open(store, runtime, place, &request.manifest, settings, request.fold.clone())?;
-    let fitted = if settings.architecture.is_process() {
+    let fitted = if !request.blend.is_empty() {
+        Fitted::blend(request, &**store, runtime)?
+    } else if settings.architecture.is_process() {
         say(Event::Note {
             message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
         });
@@ -143,14 +146,7 @@ fn carry_out(
                 say(Event::Note { message });
                 session
             }
-            None => {
-                let mut session = fit::start(&dataset, settings, upkeep.loader_threads)?;
-                let pretrained = &settings.pretrained;
-                if !pretrained.is_empty() {
-                    session.start_from(pretrained, &runtime.block_on(store.get(pretrained))?)?;
-                }
-                session
-            }
+            None => first(request, &dataset, &**store, runtime, say)?,
         };
         let mut bench = Bench { dataset: &dataset, run, upkeep, stop, say };
         if !fit::fit(&mut session, &mut bench)? {
@@ -163,6 +159,33 @@ fn carry_out(
     Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
 }
 
+/// A training before its first step: from chance, a published checkpoint, or a model version.
+fn first(
+    request: &TrainRequest,
+    dataset: &Dataset,
+    store: &dyn Store,
+    runtime: &Handle,
+    say: &mut dyn FnMut(Event),
+) -> Result<Session> {
+    let TrainRequest { settings, upkeep, start, .. } = request;
+    let mut session = fit::start(dataset, settings, upkeep.loader_threads)?;
+    if !settings.pretrained.is_empty() {
+        let key = &settings.pretrained;
+        session.start_from(key, &runtime.block_on(store.get(key))?)?;
+    }
+    if let Some(start) = start {
+        let (_, estimator) = Models { store, runtime }.load(start)?;
+        let taken = matches!(&estimator, Estimator::Network(other) if session.start_like(other));
+        let how = if taken {
+            "starts from its weights"
+        } else {
+            "is of another kind or size: starts from chance"
+        };
+        say(Event::Note { message: format!("{start} {how}") });
+    }
+    Ok(session)
+}
+
 /// Calibrates, measures and saves what a training came to.
 fn conclude(
     request: &TrainRequest,
@@ -173,17 +196,14 @@ fn conclude(
 ) -> Result<Trained> {
     let run = request.run_id();
     let (settings, threads) = (&request.settings, request.upkeep.loader_threads);
-    let Fitted { estimator, held_out, training, position, scaler } = fitted;
-    let seen: Vec<_> = held_out.iter().map(|one| (one.estimate, one.age)).collect();
-    let conformal = Conformal::fit(settings.coverage, &seen);
+    let Fitted { estimator, conformal, validation_rmse, training, position, scaler, members } =
+        fitted;
     let measured = (dataset, &estimator as &dyn Estimates, conformal.as_ref(), threads);
     let (evaluation, predictions) =
         measure(measured, training.mean_age, (&**store, runtime), &run, &request.manifest)?;
     let (format, voxage) = Card::this_format();
     let manifest = dataset.manifest();
     let (best_epoch, epochs) = (position.best_epoch, position.epochs.len() as u64);
-    let pairs: Vec<_> = held_out.iter().map(Predicted::pair).collect();
-    let validation_rmse = scores(&pairs).rmse;
     let card = Card {
         format,
         voxage,
@@ -193,6 +213,7 @@ fn conclude(
         spec_id: manifest.spec_id.clone(),
         extractor_version: EXTRACTOR_VERSION,
         settings: settings.clone(),
+        members,
         training,
         scaler,
         conformal,
@@ -220,21 +241,32 @@ fn conclude(
 /// What a fit came to.
 struct Fitted {
     estimator: Estimator,
-    /// The validation split, by an estimator that had not seen it.
-    held_out: Vec<Predicted>,
+    conformal: Option<Conformal>,
+    validation_rmse: Option<f64>,
     training: Training,
     position: Position,
     scaler: Option<Scaler>,
+    members: Vec<Member>,
+}
+
+/// What the validation split, by an estimator that had not seen it, says of that: the
+/// calibration of intervals, and the RMSE.
+fn held_out(coverage: f64, predicted: &[Predicted]) -> (Option<Conformal>, Option<f64>) {
+    let seen: Vec<_> = predicted.iter().map(|one| (one.estimate, one.age)).collect();
+    let pairs: Vec<_> = predicted.iter().map(Predicted::pair).collect();
+    (Conformal::fit(coverage, &seen), scores(&pairs).rmse)
 }
 
 impl Fitted {
     fn network(dataset: &Dataset, session: Session, threads: usize) -> Result<Self> {
-        let (training, position) = (session.training, session.position.clone());
+        let (training, position) = (session.training.clone(), session.position.clone());
         let network = session.into_best();
-        let held_out = predicted(dataset, &network, Split::Validation, threads)?;
+        let predicted = predicted(dataset, &network, Split::Validation, threads)?;
+        let (conformal, validation_rmse) = held_out(network.settings.coverage, &predicted);
         let scaler = Some(network.inputs.scaler.clone());
         let estimator = Estimator::Network(Box::new(network));
-        Ok(Self { estimator, held_out, training, position, scaler })
+        let members = Vec::new();
+        Ok(Self { estimator, conformal, validation_rmse, training, position, scaler, members })
     }
 
     /// A process is not stopped by the validation split: once calibrated on it, it learns
@@ -244,14 +276,25 @@ impl Fitted {
             AgeProcess::fit(dataset, settings, splits, parameters, threads)
         };
         let (mut process, mut training) = fit(&[Split::Train], None)?;
-        let held_out = predicted(dataset, &process, Split::Validation, threads)?;
-        if !held_out.is_empty() {
+        let predicted = predicted(dataset, &process, Split::Validation, threads)?;
+        if !predicted.is_empty() {
             let both = [Split::Train, Split::Validation];
             (process, training) = fit(&both, Some(process.parameters()))?;
         }
-        let (position, scaler) = (Position::default(), None);
+        let (conformal, validation_rmse) = held_out(settings.coverage, &predicted);
+        let (position, scaler, members) = (Position::default(), None, Vec::new());
         let estimator = Estimator::Process(process);
-        Ok(Self { estimator, held_out, training, position, scaler })
+        Ok(Self { estimator, conformal, validation_rmse, training, position, scaler, members })
+    }
+
+    /// The members of a blend have learned all there is; what they were calibrated on, some
+    /// have learned from since.
+    fn blend(request: &TrainRequest, store: &dyn Store, runtime: &Handle) -> Result<Self> {
+        let (blend, first, members) = Blend::of(request, store, runtime)?;
+        let conformal = blend.conformal(request.settings.coverage);
+        let (position, validation_rmse, scaler) = (Position::default(), None, None);
+        let (estimator, training) = (Estimator::Blend(blend), first.training);
+        Ok(Self { estimator, conformal, validation_rmse, training, position, scaler, members })
     }
 }
 
@@ -290,8 +333,7 @@ fn open(
     settings: &TrainSettings,
     fold: Option<Fold>,
 ) -> Result<Dataset> {
-    let (validation, test) = (settings.validation_share, settings.test_share);
-    let rule = SplitRule { validation, test, fold };
+    let rule = SplitRule::of(settings, fold);
     let cache = store::cache(root, access)?;
     Ok(Dataset::open(Arc::clone(store), runtime, manifest, rule, cache)?)
 }

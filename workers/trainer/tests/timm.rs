@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 use tch::nn::VarStore;
@@ -22,8 +21,7 @@ struct Golden {
 }
 
 fn golden(architecture: Architecture) -> Golden {
-    let name = format!("tests/golden/{}.json", architecture.name());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let path = format!("tests/golden/{}.json", architecture.name());
     let file = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     Golden { architecture, file }
 }

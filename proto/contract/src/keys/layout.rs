@@ -33,14 +33,15 @@ pub fn is_known(key: &str) -> bool {
         ["datasets", data, "audio", file] => {
             name(data) && hex(file.split('.').next().unwrap_or_default(), 32)
         }
-        [
-            "models",
-            model,
-            "versions",
-            n,
-            "card.json" | "weights.safetensors" | "report.html" | "card.md",
-        ] => name(model) && number(n),
-        ["runs" | "studies", id, "request.json" | "result.json"] => hex(id, 16),
+        ["models", model, "versions", n, "card.json" | "report.html" | "card.md"] => {
+            name(model) && number(n)
+        }
+        ["models", model, "versions", n, file] => {
+            let weights = file.strip_prefix("weights").and_then(|f| f.strip_suffix(".safetensors"));
+            let member = |text: &str| text.strip_prefix('-').is_some_and(|n| digits(n, 2));
+            name(model) && number(n) && weights.is_some_and(|text| text.is_empty() || member(text))
+        }
+        ["runs" | "studies" | "searches", id, "request.json" | "result.json"] => hex(id, 16),
         ["trainings", run, ask, "asked.json" | "failed.json"] => hex(run, 16) && number(ask),
         ["runs", run, "checkpoints", file] => {
             hex(run, 16) && file.strip_suffix(".safetensors").is_some_and(step)

@@ -107,8 +107,24 @@ pub struct TrainRequest {
     /// out of the training depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
+    /// Key of a model version whose weights a network starts from, if it is of the same kind
+    /// and sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// If there are any, nothing is fitted: the model is a weighted mean of these versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blend: Vec<BlendPart>,
     /// How.
     pub settings: TrainSettings,
+}
+
+/// A member of a blend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BlendPart {
+    /// Key of the model version.
+    pub version: String,
+    /// Its share, from 0 to 1; together they are 1.
+    pub weight: f64,
 }
 
 /// Measure a model on the test split of a sealed manifest.
@@ -382,6 +398,8 @@ mod tests {
             model: Name::nearest("age"),
             fold: None,
             against: None,
+            start: None,
+            blend: Vec::new(),
             settings: TrainSettings::default(),
         };
         let id = request.run_id();

@@ -91,6 +91,17 @@ pub enum Loss {
     /// A distribution over ages in whole years, of which the mean is predicted: cross entropy,
     /// error of the mean, and variance (Pan et al. 2018).
     MeanVariance,
+    /// For each whole year, whether somebody is older; the years that somebody is older than
+    /// are the age (Niu et al. 2016).
+    Ordinal,
+}
+
+impl Loss {
+    /// Whether it is over whole years, of which a network says something each.
+    #[must_use]
+    pub fn is_over_years(self) -> bool {
+        matches!(self, Self::MeanVariance | Self::Ordinal)
+    }
 }
 
 /// Where a training computes.
@@ -141,6 +152,9 @@ pub enum Architecture {
     /// timm's `dm_nfnet_f0`: 68.4 million weights.
     #[serde(rename = "nfnet-f0")]
     NfNetF0,
+    /// A weighted mean of other model versions: not trained, but made of them.
+    #[serde(rename = "blend")]
+    Blend,
 }
 
 impl Architecture {
@@ -153,7 +167,10 @@ impl Architecture {
     /// Whether it is a published network, of which there are pretrained checkpoints.
     #[must_use]
     pub fn is_published(self) -> bool {
-        !self.is_process() && !matches!(self, Self::SeedCnnMlp | Self::SeResNet | Self::Ecapa)
+        !matches!(
+            self,
+            Self::Gp | Self::Ridge | Self::SeedCnnMlp | Self::SeResNet | Self::Ecapa | Self::Blend
+        )
     }
 
     /// Its name.
@@ -171,6 +188,7 @@ impl Architecture {
             Self::EfficientNetB3 => "efficientnet-b3",
             Self::SeResNext50 => "se-resnext50",
             Self::NfNetF0 => "nfnet-f0",
+            Self::Blend => "blend",
         }
     }
 }
@@ -236,6 +254,8 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Share of the speakers that stop the training, 0 to 1.
     pub validation_share: f64,
+    /// Which share that is: 0 for the first, each turn moves it on by itself, and around.
+    pub validation_turn: u64,
     /// Share of the speakers that measure the model, 0 to 1.
     pub test_share: f64,
     /// What is learned of an age.
@@ -244,6 +264,9 @@ pub struct TrainSettings {
     pub loss: Loss,
     /// The error, in units of what is learned, from which on Huber's loss is linear.
     pub huber_delta: f64,
+    /// Label distribution smoothing (Yang et al. 2021): ages count by the inverse root of how
+    /// common they are, smoothed by a Gaussian of this deviation in years; 0 for no weights.
+    pub lds_years: f64,
     /// Training recordings that a process knows by themselves; of more, these are drawn, and
     /// the others are projected on them.
     pub points: usize,
@@ -284,10 +307,12 @@ impl Default for TrainSettings {
             augment: Augment::default(),
             seed: 1,
             validation_share: 0.15,
+            validation_turn: 0,
             test_share: 0.15,
             target: Target::SqrtAge,
             loss: Loss::Mse,
             huber_delta: 1.0,
+            lds_years: 0.0,
             points: 2048,
             coverage: 0.9,
             device: Device::Auto,
@@ -304,7 +329,7 @@ impl TrainSettings {
     pub fn check(&self) -> Result<(), String> {
         let share = |share: f64| (0.0..1.0).contains(&share);
         let units = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| n >= 1);
-        let demands: [Demand; 24] = [
+        let demands: [Demand; 26] = [
             ("epochs", self.epochs >= 1, "at least 1"),
             ("patience", self.patience >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
@@ -315,16 +340,18 @@ impl TrainSettings {
             ("drop_path", share(self.drop_path), "from 0 to below 1"),
             ("ema", share(self.ema), "from 0 to below 1"),
             ("huber_delta", self.huber_delta > 0.0, "more than 0"),
+            ("lds_years", (0.0..=50.0).contains(&self.lds_years), "0 to 50"),
             (
                 "target",
-                self.loss != Loss::MeanVariance || self.target == Target::Age,
-                "age for the loss mean_variance, which is over years",
+                !self.loss.is_over_years() || self.target == Target::Age,
+                "age for the losses mean_variance and ordinal, which are over years",
             ),
             ("frames", (128..=4096).contains(&self.frames), "128 to 4096"),
             ("windows", (1..=256).contains(&self.windows), "1 to 256"),
             ("coverage", share(self.coverage), "from 0 to below 1"),
             ("points", (2..=20_000).contains(&self.points), "2 to 20000"),
             ("validation_share", share(self.validation_share), "from 0 to below 1"),
+            ("validation_turn", self.validation_turn <= 1000, "0 to 1000"),
             ("test_share", share(self.test_share), "from 0 to below 1"),
             (
                 "test_share",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/servers/rabbitmq");
+use super::server;
 
 /// A RabbitMQ node of one's own; stopped when dropped.
 #[derive(Debug)]
@@ -101,13 +101,16 @@ impl Drop for RabbitMq {
 
 /// What the script prints.
 fn script(verb: &str, folder: &TempDir) -> String {
-    let output = Command::new(SCRIPT)
+    let output = Command::new(server("rabbitmq"))
         .arg(verb)
         .arg(folder.path())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .expect("deploy/servers/rabbitmq");
-    assert!(output.status.success(), "'{SCRIPT} {verb}' failed: its reason is above");
+    assert!(
+        output.status.success(),
+        "'deploy/servers/rabbitmq {verb}' failed: its reason is above"
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -13,12 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_credential_types::Credentials;
 use bytes::Bytes;
 
+use super::server;
 use crate::s3::{Failure, Location, Server};
 use crate::source::Sources;
 use crate::{Result, S3, S3Settings};
-
-/// Starts and stops SeaweedFS.
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/servers/s3");
 
 /// What stops the server once its standard input ends: when the test drops it, or dies.
 const WATCH: &str = r#"cat; "$0" stop "$1"; rm -rf "$1""#;
@@ -112,8 +110,8 @@ impl Drop for TestS3 {
 fn begin() -> (Vec<(String, String)>, Child) {
     let folder = tempfile::tempdir().expect("a temporary directory").keep();
     let watch = Command::new("bash")
-        .args(["-c", WATCH, SCRIPT])
-        .arg(&folder)
+        .args(["-c", WATCH])
+        .args([server("s3"), folder.clone()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -126,7 +124,7 @@ fn begin() -> (Vec<(String, String)>, Child) {
 
 fn variables(folder: &Path) -> Vec<(String, String)> {
     let started =
-        Command::new(SCRIPT).arg("start").arg(folder).output().expect("deploy/servers/s3");
+        Command::new(server("s3")).arg("start").arg(folder).output().expect("deploy/servers/s3");
     let why = String::from_utf8_lossy(&started.stderr);
     assert!(started.status.success(), "the S3 server did not start: {why}");
     let text = String::from_utf8_lossy(&started.stdout).into_owned();

@@ -15,7 +15,7 @@ use voxage_dataset::{
 use voxage_shards::{Row, Shard, encode};
 use voxage_transport::{Dir, Store};
 
-pub const RULE: SplitRule = SplitRule { validation: 0.2, test: 0.2, fold: None };
+pub const RULE: SplitRule = SplitRule { validation: 0.2, test: 0.2, turn: 0, fold: None };
 
 /// Rows of a shard.
 pub const ROWS: usize = 20;

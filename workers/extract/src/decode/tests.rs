@@ -13,8 +13,7 @@ use super::*;
 use crate::synth::{Speaker, wav_bytes};
 
 pub(super) fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(name);
-    std::fs::read(path).unwrap()
+    std::fs::read(Path::new("tests/formats").join(name)).unwrap()
 }
 
 /// The voice that all fixtures hold, rounded to 16 bits.

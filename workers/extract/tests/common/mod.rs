@@ -130,8 +130,8 @@ pub fn weights() -> Option<Arc<Weights>> {
 /// Where the real recordings are, if they are anywhere: `VOXAGE_DATA`, else `shared/data`
 /// beside the workspace.
 pub fn real_data() -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let path = std::env::var_os("VOXAGE_DATA").map_or_else(|| beside.into(), PathBuf::from);
+    let beside = || "../../../shared/data".into();
+    let path = std::env::var_os("VOXAGE_DATA").map_or_else(beside, PathBuf::from);
     if path.is_dir() {
         return Some(path);
     }

@@ -86,7 +86,7 @@ impl AgeProcess {
             });
             Process::fit(&groups, &whole, parameters, Some(&mut all))?
         };
-        Ok((Self { columns, target, process }, means.finish()))
+        Ok((Self { columns, target, process }, means.finish(0.0)))
     }
 
     /// What [`fit`](Self::fit) found to be the likeliest.

@@ -59,6 +59,10 @@ pub fn backbone(
         Architecture::EfficientNetB3 => efficientnet((1.2, 1.4)),
         Architecture::SeResNext50 => se_resnext::new(path, channels, drop_path),
         Architecture::NfNetF0 => nfnet::new(path, channels, drop_path),
+        Architecture::Blend => {
+            let why = "train.architecture: a blend is not trained: `voxage models blend` makes one";
+            return Err(Error::Setting(why.into()));
+        }
         Architecture::Gp | Architecture::Ridge => {
             let name = settings.architecture.name();
             return Err(Error::Setting(format!("train.architecture: {name} is no network")));

@@ -7,7 +7,7 @@ use crate::scaler::Input;
 use tch::nn::VarStore;
 use voxage_contract::training::{Architecture, Augment, Loss, Target};
 
-const TRAINING: Training = Training { rows: 64, mean_age: 40.0 };
+const TRAINING: Training = Training { rows: 64, mean_age: 40.0, year_weights: Vec::new() };
 const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 fn session(settings: &TrainSettings) -> Session {
@@ -53,6 +53,7 @@ fn every_kind_of_network_learns_a_batch_by_heart() {
         (Architecture::SeedCnnMlp, Loss::Mse),
         (Architecture::SeedCnnMlp, Loss::Huber),
         (Architecture::SeedCnnMlp, Loss::MeanVariance),
+        (Architecture::SeedCnnMlp, Loss::Ordinal),
         (Architecture::SeResNet, Loss::Mse),
         (Architecture::Ecapa, Loss::Mse),
         (Architecture::EfficientNetB0, Loss::Mse),
@@ -121,4 +122,29 @@ fn a_training_that_goes_on_draws_the_same_changes() {
     whole.step(&batch).unwrap();
     taken_up.step(&batch).unwrap();
     assert!(whole.pack().unwrap() == taken_up.pack().unwrap());
+}
+
+#[test]
+fn a_training_starts_from_a_network_of_its_kind_alone() {
+    let settings =
+        TrainSettings { architecture: Architecture::SeResNet, ema: 0.5, ..Default::default() };
+    let mut champion = session(&settings);
+    champion.step(&batch()).unwrap();
+    let champion = champion.network;
+    let mut other = session(&TrainSettings { seed: 2, ..settings.clone() });
+    assert!(other.start_like(&champion));
+    let weights = |network: &Network| network.to_bytes().unwrap();
+    assert!(weights(&other.network) == weights(&champion));
+    assert!(other.with_kept(|kept| Ok(weights(kept) == weights(&champion))).unwrap());
+    assert!(weights(&other.into_best()) == weights(&champion));
+    for settings in [
+        TrainSettings { target: Target::Age, ..settings.clone() },
+        TrainSettings { head_units: 9, ..settings.clone() },
+        TrainSettings { architecture: Architecture::Ecapa, ..settings },
+    ] {
+        let mut other = session(&settings);
+        let before = weights(&other.network);
+        assert!(!other.start_like(&champion));
+        assert!(weights(&other.network) == before);
+    }
 }
