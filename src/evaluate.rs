@@ -130,6 +130,10 @@ async fn all_speakers(call: &Call, folds: u64) -> Result<ExitCode> {
         hold_out: call.matches.get_one("hold-out").cloned(),
     };
     let study = study::Study::begin(&*store, request).await?;
+    if (study.folds.len() as u64) < folds {
+        let n = study.folds.len();
+        eprintln!("note: {n} folds, not {folds}: the others would be empty");
+    }
     carrying_out::carry_out(&*store, settings, &study, &call.stop).await?;
     let findings = study.conclude(&*store).await?;
     if let Some(out) = call.matches.get_one::<PathBuf>("out") {

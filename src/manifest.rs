@@ -32,7 +32,9 @@ pub fn audio_root(manifest: &Path, settings: &Settings) -> Result<String> {
     if !settings.audio_root.is_empty() {
         return Ok(source::root(&settings.audio_root)?);
     }
-    let absolute = manifest.canonicalize().with_context(|| manifest.display().to_string())?;
+    let absolute = manifest
+        .canonicalize()
+        .with_context(|| format!("manifest {} cannot be read", manifest.display()))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
     source::root_uri(folder).with_context(|| format!("audio root {}", folder.display()))
 }

@@ -250,7 +250,8 @@ fn past(model: &str, all: &[Promotion]) -> String {
         let time = Instant(promotion.at_unix_s).local(Zone::UTC);
         let reason = match promotion.reason {
             Reason::Gate => "by the gate",
-            Reason::Hand => "by hand",
+            Reason::Hand if promotion.decision.is_some() => "by hand, with the gate",
+            Reason::Hand => "by hand, without the gate",
             Reason::Rollback => "rollback",
         };
         format!("{time}  {model}@{}  {reason}\n", promotion.version)

@@ -62,7 +62,7 @@ pub fn command() -> Command {
                 .long("out")
                 .value_name("FILE")
                 .value_parser(path)
-                .help("Write Id,Predicted to this CSV file, in the order of the input"),
+                .help("Write Id,Predicted,Low,High to this CSV file, in the order of the input"),
         )
 }
 
@@ -102,6 +102,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let failed = predictions.iter().filter(|prediction| prediction.age.is_none()).count();
     progress
         .finish(&format!("{} recordings by {model}, {failed} without an age", predictions.len()));
+    if predictions.iter().any(|one| one.age.is_some() && one.interval.is_none()) {
+        eprintln!("note: {model} has no intervals: it had too few validation speakers for them");
+    }
     for (prediction, file) in
         predictions.iter_mut().zip(call.matches.get_many::<PathBuf>("files").into_iter().flatten())
     {
@@ -154,10 +157,11 @@ fn of_files(call: &Call) -> Result<Source> {
 fn write(path: &Path, predictions: &[Prediction]) -> Result<()> {
     output::write_file(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record(["Id", "Predicted"])?;
-        for Prediction { id, age, .. } in predictions {
-            let age = age.map_or_else(String::new, |age| format!("{age:.4}"));
-            writer.write_record([id.as_str(), &age])?;
+        writer.write_record(["Id", "Predicted", "Low", "High"])?;
+        for Prediction { id, age, interval, .. } in predictions {
+            let cell = |years: Option<f64>| years.map_or_else(String::new, |y| format!("{y:.4}"));
+            let [low, high] = [0, 1].map(|end| cell(interval.map(|ends| ends[end])));
+            writer.write_record([id.as_str(), &cell(*age), &low, &high])?;
         }
         writer.flush().context("flush")
     })

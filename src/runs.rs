@@ -65,6 +65,10 @@ fn state(run: &Run) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     match (&run.result, &run.last) {
         (Some(_), _) => "done".into(),
+        (None, _) if run.failed.is_some() => {
+            format!("failed: {}", run.failed.as_deref().unwrap_or_default())
+        }
+        (None, _) if run.left => "stopped: asked for again, it goes on".into(),
         (None, None) => "not begun, or at its first steps".into(),
         (None, Some(last)) => {
             let ago = (now - last.at_unix_s).max(0.0);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Arg, Command, value_parser};
-use tracing::info;
+use tracing::{info, warn};
 use voxage_contract::training::{Event, Request, ServeRequest};
 
 use crate::Call;
@@ -69,6 +69,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             match event {
                 Event::Serving { address, model } => info!(address, model, "serving"),
                 Event::Note { message } => info!("{message}"),
+                Event::Warning { message } => warn!("{message}"),
                 _ => {}
             }
             Ok(())

@@ -100,7 +100,11 @@ fn about(request: &Request) -> String {
     let seeds =
         if first == last { format!("seed {first}") } else { format!("seeds {first} to {last}") };
     let architecture = request.settings.architecture.name();
-    format!("{architecture}, {folds}, {seeds}, on {}", request.manifest)
+    let told = ["architecture", "seed", "threads", "device"];
+    let changed = request.settings.changed().into_iter();
+    let changed = changed.filter(|(name, _)| !told.contains(&name.as_str()));
+    let changed: String = changed.map(|(name, value)| format!(", {name} {value}")).collect();
+    format!("{architecture}{changed}, {folds}, {seeds}, on {}", request.manifest)
 }
 
 fn listed(studies: &[Listed]) -> String {

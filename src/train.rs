@@ -173,7 +173,7 @@ pub async fn trained(
     let mut progress = Progress::new("train", 0);
     let trained = carried_out(request, stop, |event| match event {
         Event::Progress { done, total, message } => progress.set(done, total, &message),
-        Event::Note { message } => progress.note(&message),
+        Event::Note { message } | Event::Warning { message } => progress.note(&message),
         _ => {}
     });
     let trained = trained.await?;

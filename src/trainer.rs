@@ -98,6 +98,7 @@ impl Trainer {
                     }
                     event @ (Event::Progress { .. }
                     | Event::Note { .. }
+                    | Event::Warning { .. }
                     | Event::Prediction(_)
                     | Event::Serving { .. }) => {
                         hear(event)?;

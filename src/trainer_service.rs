@@ -163,6 +163,7 @@ impl Service {
                     info!("{message}");
                 }
                 Event::Note { message } => info!("{message}"),
+                Event::Warning { message } => warn!("{message}"),
                 _ => {}
             }
             Ok(())

@@ -24,6 +24,10 @@ pub struct Run {
     pub checkpoint: Option<u64>,
     /// The newest line of its metrics, if there is one.
     pub last: Option<Metric>,
+    /// Why it cannot be, if it was asked for over the queue and cannot.
+    pub failed: Option<String>,
+    /// Whether whoever was at it has left it.
+    pub left: bool,
 }
 
 /// Every run of a store, begun or asked for, in the order of their names.
@@ -93,7 +97,14 @@ async fn of(store: &dyn Store, run: String, keys: Vec<String>) -> Result<Option<
     let checkpoints = keys::checkpoints(&run);
     let checkpoint = newest(checkpoints.clone()).and_then(|key| keys::number_of(key, &checkpoints));
     let result = read(store, &keys::run(&run, "result.json")).await?;
-    Ok(Some(Run { run, request, result, checkpoint, last }))
+    let ask = asked.and_then(|key| keys::ask_of(key));
+    let failed = match ask.filter(|_| result.is_none()) {
+        Some((_, ask)) => store.get_opt(&keys::failed(&run, ask)).await?,
+        None => None,
+    };
+    let failed = failed.map(|why| String::from_utf8_lossy(&why).into_owned());
+    let left = newest(keys::run_lease(&run)).is_some_and(|key| key.ends_with("/end"));
+    Ok(Some(Run { run, request, result, checkpoint, last, failed, left }))
 }
 
 async fn read<T: DeserializeOwned>(store: &dyn Store, key: &str) -> Result<Option<T>> {

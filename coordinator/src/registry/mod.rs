@@ -150,6 +150,11 @@ pub async fn promote(
     now: Instant,
 ) -> Result<Promotion> {
     card(store, model, version).await?;
+    let folder = keys::version(model, version);
+    let files = store.keys(&folder).await?;
+    if !files.iter().any(|key| key.starts_with(&format!("{folder}weights"))) {
+        return Err(Error::damaged(&folder, "its weights are not there: train it again"));
+    }
     let history = history(store, model).await?;
     if history.last().is_some_and(|last| last.version == version) {
         return Err(Error::Registry(format!("{model}@{version} is the champion already")));

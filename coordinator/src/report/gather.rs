@@ -11,7 +11,7 @@ use voxage_transport::{Store, StoreExt as _};
 
 use super::{Data, Point, Report, mel, spoken};
 use crate::study::{Case, Findings, Guess, Listed, Material, cases, findings, guesses, read};
-use crate::{Error, Result, runs};
+use crate::{Error, Result, registry, runs};
 
 /// Recordings with pictures, of the worst and of the best.
 pub(super) const WORST: usize = 8;
@@ -30,19 +30,21 @@ struct Card {
 
 /// The key of a model version that is named by `name`, `name@number` or that key.
 pub(super) async fn version(store: &dyn Store, model: &str) -> Result<Option<String>> {
-    let versions = |name: &str| name.parse().ok().map(|name| keys::versions(&name));
     let version = match model.split_once('@') {
         _ if model.contains('/') => Some(format!("{}/", model.trim_end_matches('/'))),
         Some((name, number)) => {
             number.parse().ok().and_then(|number| Some(keys::version(&name.parse().ok()?, number)))
         }
-        None => match versions(model) {
-            Some(folder) => {
-                let all = store.keys(&folder).await?;
-                let newest = all.into_iter().rfind(|key| key.ends_with("/card.json"));
-                newest.map(|key| key.trim_end_matches("card.json").to_owned())
-            }
-            None => None,
+        None => match model.parse() {
+            Ok(model) => match registry::champion_key(store, &model).await? {
+                Some(champion) => Some(champion),
+                None => {
+                    let all = store.keys(&keys::versions(&model)).await?;
+                    let newest = all.into_iter().rfind(|key| key.ends_with("/card.json"));
+                    newest.map(|key| key.trim_end_matches("card.json").to_owned())
+                }
+            },
+            Err(_) => None,
         },
     };
     let Some(version) = version else { return Ok(None) };

@@ -57,6 +57,9 @@ pub struct Sealed {
     pub rejects: u64,
     /// How far it is from what the champion has learned from; none without a champion.
     pub drift: Option<Drift>,
+    /// The version that the training starts from; none for chance.
+    #[serde(default)]
+    pub start: Option<String>,
 }
 
 /// A version of a model.
@@ -110,7 +113,7 @@ impl Stages for Work {
                 Kind::Transient => Error::Transport(error),
                 _ => Error::Schedule(format!("its source {}: {error}", schedule.source)),
             })?;
-        let (mut manifests, mut known) = (Vec::new(), 0);
+        let (mut manifests, mut known, mut bad) = (Vec::new(), 0, Vec::new());
         for path in source.keys("").await? {
             let lower = path.to_lowercase();
             if ![".csv", ".tsv", ".parquet"].iter().any(|end| lower.ends_with(end)) {
@@ -122,10 +125,23 @@ impl Stages for Work {
                 known += 1;
                 continue;
             }
-            let taken = self.take(schedule, path, file, sha256).await?;
+            let taken = match self.take(schedule, path, file, sha256).await {
+                Ok(taken) => taken,
+                // A night without anything new may have a table without rows.
+                Err(Error::Structure { problem, .. }) if problem.code == "no_rows" => continue,
+                Err(error) if error.kind() == Kind::Permanent => {
+                    bad.push(error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let bytes = serde_json::to_vec_pretty(&taken).map_err(|e| Error::damaged(&key, e))?;
             self.store.put_new(&key, bytes.into()).await?;
             manifests.push(taken);
+        }
+        // Those that are good are taken in; whoever mends the others should see all of them.
+        if !bad.is_empty() {
+            return Err(Error::Schedule(bad.join("; ")));
         }
         Ok(TakenIn { manifests, known })
     }
@@ -134,8 +150,15 @@ impl Stages for Work {
         match seal::seal(&*self.store, &schedule.dataset, &schedule.spec).await {
             Ok((manifest, sealed)) => {
                 let drift = self.drift(schedule, &manifest).await?;
+                // Fixed here: a champion that changes meanwhile must not change what is asked.
+                let start = match schedule.start {
+                    Start::Scratch => None,
+                    Start::Champion => {
+                        registry::champion_key(&*self.store, &schedule.model).await?
+                    }
+                };
                 let (rows, rejects) = (sealed.rows, sealed.rejects);
-                Ok(Some(Sealed { manifest, rows, rejects, drift }))
+                Ok(Some(Sealed { manifest, rows, rejects, drift, start }))
             }
             Err(Error::Unplanned { .. } | Error::Incomplete { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -202,7 +225,7 @@ impl Work {
             manifest: sealed.manifest.clone(),
             model: schedule.model.clone(),
             against: against.clone(),
-            start: against.clone().filter(|_| schedule.start == Start::Champion),
+            start: sealed.start.clone(),
             blend: Vec::new(),
             settings: schedule.settings.clone(),
         };

@@ -123,7 +123,7 @@ impl Stages for World {
         if *self.broken.lock().unwrap() {
             return Err(Error::Schedule("the manifest is no table".into()));
         }
-        let sealed = Sealed { manifest: "m".into(), rows: 1, rejects: 0, drift: None };
+        let sealed = Sealed { manifest: "m".into(), rows: 1, rejects: 0, drift: None, start: None };
         Ok(self.done().then_some(sealed))
     }
 

@@ -127,6 +127,12 @@ fn carry_out(
     }
     let (settings, upkeep) = (&request.settings, &request.upkeep);
     settings.check().map_err(Error::Setting)?;
+    let idle = settings.without_effect();
+    if !idle.is_empty() && request.blend.is_empty() {
+        let (names, architecture) = (idle.join(", train."), settings.architecture.name());
+        let message = format!("train.{names}: without effect on {architecture} as it is set");
+        say(Event::Warning { message });
+    }
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
     let dataset = open(store, runtime, place, &request.manifest, settings, request.fold.clone())?;

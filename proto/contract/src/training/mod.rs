@@ -217,6 +217,11 @@ pub enum Event {
         /// It.
         message: String,
     },
+    /// Something that a person should see to.
+    Warning {
+        /// It.
+        message: String,
+    },
     /// One recording's prediction, in the order of the request.
     Prediction(Prediction),
     /// Predictions are served from now on.
@@ -385,6 +390,22 @@ mod tests {
         ] {
             assert!(settings.check().unwrap_err().contains(name));
         }
+    }
+
+    #[test]
+    fn settings_that_change_nothing_are_named() {
+        let settings = TrainSettings {
+            windows: 4,
+            loss: Loss::Huber,
+            augment: Augment { shift: 3, ..Augment::default() },
+            points: 9,
+            ..TrainSettings::default()
+        };
+        assert_eq!(settings.without_effect(), ["augment.shift", "loss", "windows"]);
+        let network = TrainSettings { architecture: Architecture::SeResNet, ..settings };
+        assert_eq!(network.without_effect(), ["points", "windows"]);
+        let all: Vec<_> = network.changed().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(all, ["architecture", "augment.shift", "loss", "points", "windows"]);
     }
 
     #[test]

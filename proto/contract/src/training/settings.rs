@@ -1,6 +1,7 @@
 //! Everything that a training depends on besides its data.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::augment::Augment;
 use super::nets::{Demand, Ecapa, SeResNet};
@@ -379,5 +380,54 @@ impl TrainSettings {
             Some((name, _, demand)) => Err(format!("train.{name} must be {demand}")),
             None => Ok(()),
         }
+    }
+
+    /// What is not as by default: names, with dots, and values.
+    #[must_use]
+    pub fn changed(&self) -> Vec<(String, Value)> {
+        let tree = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
+        let mut changed = Vec::new();
+        differences(&tree(&Self::default()), &tree(self), "", &mut changed);
+        changed
+    }
+
+    /// The names of settings that are not as by default although nothing depends on them.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<String> {
+        let changed = self.changed().into_iter().map(|(name, _)| name);
+        changed.filter(|name| !self.depends_on(name)).collect()
+    }
+
+    fn depends_on(&self, name: &str) -> bool {
+        let seed = self.architecture == Architecture::SeedCnnMlp;
+        match name.split('.').next().unwrap_or_default() {
+            "architecture" | "target" | "seed" | "validation_share" | "validation_turn"
+            | "test_share" | "coverage" | "device" | "threads" => true,
+            "points" => self.architecture.is_process(),
+            _ if self.architecture.is_process() => false,
+            "channels" | "image_units" => seed,
+            "se_resnet" => self.architecture == Architecture::SeResNet,
+            "ecapa" => self.architecture == Architecture::Ecapa,
+            "embedding_units" => !seed,
+            "drop_path" => !seed && self.architecture != Architecture::Ecapa,
+            "windows" => self.image == Image::RandomCrop,
+            "huber_delta" => self.loss == Loss::Huber,
+            _ => true,
+        }
+    }
+}
+
+/// The leaves of a JSON document that another has otherwise, by dotted name.
+fn differences(default: &Value, value: &Value, name: &str, all: &mut Vec<(String, Value)>) {
+    match (default, value) {
+        (Value::Object(default), Value::Object(fields)) => {
+            for (field, value) in fields {
+                let dot = if name.is_empty() { "" } else { "." };
+                let name = format!("{name}{dot}{field}");
+                differences(default.get(field).unwrap_or(&Value::Null), value, &name, all);
+            }
+        }
+        _ if default == value => {}
+        _ => all.push((name.to_owned(), value.clone())),
     }
 }

@@ -77,7 +77,10 @@ pub fn serve(
                 say(Event::Note { message: format!("{key} answers now") });
                 shop.change(loaded);
             }
-            Err(error) => say(Event::Note { message: format!("no look for a champion: {error}") }),
+            Err(error) => {
+                let message = format!("{key} goes on to answer, not the champion: {error}");
+                say(Event::Warning { message });
+            }
         }
     }
     say(Event::Note { message: "stopping: requests in hand are answered".into() });
