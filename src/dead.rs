@@ -78,6 +78,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             } else {
                 dead.discard(|letter| choice.takes(letter)).await?
             };
+            if count == 0 && !choice.all {
+                bail!("no task that was put aside is meant by that: `voxage dead list` shows them");
+            }
             call.output.answer(&json!({ "action": verb, "tasks": count }), || {
                 format!(
                     "{count} tasks {}",

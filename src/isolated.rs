@@ -29,7 +29,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     match answer(&Pool::new(1, settings.allowed_sources()?), &task).await {
         Ok(shard) => std::io::stdout().write_all(&shard)?,
         Err(error) if error.kind() == Kind::Transient => {
-            eprintln!("{error}");
+            // Whoever started this reads it there.
+            print!("{error}");
             return Ok(ExitCode::from(EXIT_AGAIN));
         }
         Err(error) => return Err(error.into()),

@@ -152,6 +152,7 @@ async fn submitted(
 ) -> Result<()> {
     let submission = Submission {
         manifest: manifest.to_owned(),
+        paths_root: audio_root.clone(),
         audio_root,
         dataset: dataset.clone(),
         spec: settings.spec.clone(),

@@ -279,7 +279,12 @@ pub fn resolve(matches: &ArgMatches, env: &Variables) -> Result<Resolved> {
 
 fn read(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    text.parse().with_context(|| path.display().to_string())
+    // Not as the parser tells it, with the line: there may be a password in it.
+    text.parse().map_err(|error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        anyhow!("{}, line {line}: {}", path.display(), error.message())
+    })
 }
 
 fn find(known: &[&'static str], key: &str) -> Result<&'static str> {

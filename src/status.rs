@@ -45,9 +45,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         call.output.answer(&json!({ "datasets": [status] }), || table(&status))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let datasets = match &name {
+    let (datasets, damaged) = match &name {
         None => status(&*store).await?,
-        Some(name) => vec![of(&mut Watch::default(), &*store, name).await?],
+        Some(name) => (vec![of(&mut Watch::default(), &*store, name).await?], BTreeMap::new()),
     };
     let house = match House::of(settings).await {
         None => None,
@@ -57,18 +57,19 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             house.look().await.ok()
         }
     };
-    let answer = json!({ "datasets": datasets, "queue": house });
+    let answer = json!({ "datasets": datasets, "damaged": damaged, "queue": house });
     call.output.answer(&answer, || {
-        if datasets.is_empty() {
+        if datasets.is_empty() && damaged.is_empty() {
             return format!(
                 "{} has no data set yet: start with `voxage run MANIFEST`",
                 settings.root
             );
         }
-        datasets.iter().map(table).collect::<String>()
+        let broken = damaged.iter().map(|(name, why)| format!("{name}: damaged: {why}\n"));
+        datasets.iter().map(table).chain(broken).collect::<String>()
             + &house.as_ref().map(Looked::text).unwrap_or_default()
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn of(watch: &mut Watch, store: &dyn Store, name: &Name) -> Result<Status> {
@@ -196,6 +197,9 @@ impl Looked {
             self.coordinators.len(),
             self.workers.len()
         );
+        if self.dead > 0 {
+            text += "  `voxage dead list` says why they were put aside\n";
+        }
         for trainer in &self.trainers {
             let run =
                 trainer.run.as_deref().map_or("idle".to_owned(), |run| format!("at run {run}"));
@@ -221,13 +225,9 @@ impl Looked {
 /// Follows a batch to its end; gives its data set as it is then.
 pub async fn follow(store: &dyn Store, settings: &Settings, batch: &BatchId) -> Result<Status> {
     let ended = |status: &Status| {
-        let state =
-            status.batches.iter().find(|one| one.number == batch.number).map(|one| one.state);
-        match state {
-            Some(State::Done) => status.sealed,
-            Some(State::Cancelled) => true,
-            _ => false,
-        }
+        let batch = status.batches.iter().find(|one| one.number == batch.number);
+        // Others' batches may be in the way of the newest version, but not of this one.
+        batch.is_some_and(|batch| batch.sealed || batch.state == State::Cancelled)
     };
     watch(store, settings, &batch.dataset, ended).await
 }
@@ -264,6 +264,12 @@ async fn watch(
                 &format!(", {} put aside, {workers} workers, {rate:.2} h of audio/s", looked.dead);
             if workers == 0 {
                 message += " (start `voxage feature-worker`)";
+            }
+            if looked.coordinators.is_empty() {
+                message += ", no coordinator (start `voxage coordinator`)";
+            }
+            if looked.dead > 0 && looked.ready == 0 && running == 0 {
+                message += " (`voxage dead list` says why)";
             }
             if let Some(why) = looked.troubles.get(name.as_str()) {
                 message += &format!(", does not go on: {why}");

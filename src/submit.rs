@@ -1,5 +1,6 @@
 //! `voxage submit`: a manifest into the store as a batch, for coordinators to plan.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use prost::Message as _;
 use serde_json::json;
 use voxage_contract::Beat;
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_coordinator::{Submission, submit};
+use voxage_coordinator::status::State;
+use voxage_coordinator::{Severity, Submission, submit};
 use voxage_transport::Amqp;
 
 use crate::progress::Progress;
@@ -57,6 +59,7 @@ pub fn command() -> Command {
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     let path = manifest::of(&call.matches)?;
+    let dataset = manifest::dataset(&path, settings)?;
     let local_root = manifest::audio_root(&path, settings)?;
     let mut audio = Vec::new();
     let uploads = call.matches.get_flag("upload");
@@ -66,7 +69,6 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
     })?;
     manifest::refuse_structural(&path, &checked)?;
-    let dataset = manifest::dataset(&path, settings)?;
     let store = settings.store().await?;
     // Refused before anything is written, if it is.
     let amqp = if settings.queue.is_empty() { None } else { Some(settings.amqp().await?) };
@@ -77,6 +79,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     };
     let submission = Submission {
         manifest: path.clone(),
+        paths_root: local_root.clone(),
         audio_root: if uploads { settings.upload_root(&dataset)? } else { local_root },
         dataset: dataset.clone(),
         spec: settings.spec.clone(),
@@ -85,7 +88,20 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     };
     refuse_unreachable(&submission.audio_root, settings)?;
     let mut progress = Progress::new("submit", checked.rows);
-    let change = move |recording: &mut _| uploaded.rename(recording);
+    let rejects = checked.problems.iter().filter(|one| one.severity == Severity::Reject);
+    let rejects: BTreeSet<_> = rejects.map(|problem| problem.row).collect();
+    if !rejects.is_empty() {
+        eprintln!(
+            "note: {} rows will be rejects: `voxage validate {}` names them",
+            rejects.len(),
+            path.display()
+        );
+    }
+    let change = move |recording: &mut _| {
+        if uploads {
+            uploaded.place(recording);
+        }
+    };
     let rows = checked.rows;
     let done = submit(&*store, submission, change, |n| progress.set(n, rows, "")).await?;
     progress.finish(&format!("{} recordings", done.recordings));
@@ -99,14 +115,18 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         "recordings": done.recordings,
     });
     let mut text = format!("batch {}{known}\n", done.batch);
+    let mut cancelled = false;
     if call.matches.get_flag("wait") {
         eprint!("{text}");
         let status = status::follow(&*store, settings, &done.batch).await?;
         text += &status::table(&status);
         answer["datasets"] = json!([status]);
+        let mut batches = status.batches.iter();
+        cancelled =
+            batches.any(|one| one.number == done.batch.number && one.state == State::Cancelled);
     }
     call.output.answer(&answer, || text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if cancelled { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// A folder of this machine means nothing to workers on others, if the store is not on it too.
@@ -118,6 +138,12 @@ fn refuse_unreachable(audio_root: &str, settings: &Settings) -> Result<()> {
             eprintln!(
                 "note: workers must see the audio under {folder} too, and be started with \
                  --audio-roots {folder}; or submit it with --upload"
+            );
+            Ok(())
+        }
+        None if !audio_root.starts_with(settings.root.as_str()) => {
+            eprintln!(
+                "note: coordinators and workers must be started with --audio-roots {audio_root}"
             );
             Ok(())
         }

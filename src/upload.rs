@@ -1,7 +1,7 @@
 //! Audio into the store: each file once, under the digest of what is in it.
 //!
 //! Always holds: what is there is not sent again, so an upload that was cut off goes on
-//! where it was. A file that cannot be read is left to the worker, which rejects it.
+//! where it was. A path without a file is a recording that carries its reject.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -10,10 +10,13 @@ use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::spawn_blocking;
 use voxage_contract::digest::Digest;
-use voxage_contract::{Name, Recording, keys};
+use voxage_contract::{Name, Recording, Reject, keys};
 use voxage_transport::{Store, StoreExt as _};
 
 use crate::progress::Progress;
+
+/// The column that keeps the path that the manifest has.
+pub const UPLOADED_FROM: &str = "uploaded_from";
 
 /// Larger files are for other tools: one is held in memory while it is sent.
 const MOST_MIB: u64 = 512;
@@ -23,11 +26,14 @@ const MOST_MIB: u64 = 512;
 pub struct Uploaded(HashMap<String, String>);
 
 impl Uploaded {
-    /// Makes a recording one of the uploaded file.
-    pub fn rename(&self, recording: &mut Recording) {
+    /// Makes a recording one of the uploaded file; a reject, if there was none.
+    pub fn place(&self, recording: &mut Recording) {
         if let Some(name) = self.0.get(&recording.path) {
             let path = std::mem::replace(&mut recording.path, name.clone());
-            recording.metadata.insert("uploaded_from".into(), path);
+            recording.metadata.insert(UPLOADED_FROM.into(), path);
+        } else if recording.reject.is_none() {
+            let message = format!("{} was no file when the audio was uploaded", recording.path);
+            recording.reject = Some(Reject::new("fetch", "missing_audio", message));
         }
     }
 }

@@ -69,6 +69,16 @@ pub enum Error {
     /// A training that a study needs has not ended.
     #[error("run {0} has not ended: repeat the study's `voxage evaluate --cv` to go on with it")]
     NotTrained(String),
+    /// A batch cannot be planned, and keeps those behind it from being planned.
+    #[error(
+        "batch {batch} cannot be planned: {why}; `voxage cancel {batch}` takes it out of the way"
+    )]
+    InTheWay {
+        /// The batch.
+        batch: voxage_contract::BatchId,
+        /// Why not.
+        why: String,
+    },
     /// The data set has a batch that is not planned.
     #[error("data set '{dataset}' is not complete: batch {batch} is not planned yet")]
     Unplanned {

@@ -18,10 +18,19 @@ pub async fn seal(
     dataset: &Name,
     spec: &FeatureSpec,
 ) -> Result<(String, SealedManifest)> {
-    let spec_id = spec.id();
     if let Some(batch) = Register::read(store, dataset).await?.next_unplanned() {
         return Err(Error::Unplanned { dataset: dataset.to_string(), batch });
     }
+    seal_planned(store, dataset, spec).await
+}
+
+/// The same of what is planned, whatever else is submitted.
+pub(crate) async fn seal_planned(
+    store: &dyn Store,
+    dataset: &Name,
+    spec: &FeatureSpec,
+) -> Result<(String, SealedManifest)> {
+    let spec_id = spec.id();
     let survey = survey(store, dataset, &spec_id, &mut Seen::new()).await?;
     if survey.plans == 0 {
         return Err(Error::Empty(dataset.to_string()));

@@ -26,7 +26,7 @@ use crate::register::{Register, datasets};
 use crate::schedule::stages::Work;
 use crate::schedule::{self, Night};
 use crate::trainings::Trainings;
-use crate::{Result, seal, submit};
+use crate::{Error, Result, seal, submit};
 
 /// Between two looks for work, unless a submission says that there is some.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -50,6 +50,10 @@ const MOST_PAUSE: Duration = Duration::from_secs(30);
 /// Doubled each time, for tasks that nobody can do.
 const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 const MOST_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Until a data set that was found complete is looked at again: somebody may have deleted
+/// a shard.
+const SETTLED: Duration = Duration::from_secs(600);
 
 /// A coordinator.
 #[derive(Debug)]
@@ -75,8 +79,8 @@ struct House {
     planning: Semaphore,
     /// The data set that is planned here.
     claim: Mutex<Option<Name>>,
-    /// Data sets that were found complete, as they were then.
-    settled: Mutex<HashMap<Name, Register>>,
+    /// Data sets that were found complete, as they were then, and when.
+    settled: Mutex<HashMap<Name, (Register, Instant)>>,
     /// Why data sets do not go on: for people, told by beats.
     troubles: Mutex<BTreeMap<String, String>>,
 }
@@ -116,10 +120,14 @@ impl Coordinator {
                     let (dataset, ended): (Name, Result<()>) = ended?;
                     busy.remove(&dataset);
                     let mut troubles = lock(&house.troubles);
-                    troubles.remove(dataset.as_str());
+                    let before = troubles.remove(dataset.as_str());
                     if let Err(error) = ended {
-                        warn!(%dataset, %error, "will be tried again");
-                        troubles.insert(dataset.to_string(), error.to_string());
+                        let trouble = error.to_string();
+                        // It is tried every few seconds: once is enough to say so.
+                        if before.as_ref() != Some(&trouble) {
+                            warn!(%dataset, error = trouble, "will be tried again, and again");
+                        }
+                        troubles.insert(dataset.to_string(), trouble);
                     }
                     continue;
                 }
@@ -128,7 +136,11 @@ impl Coordinator {
                 () = &mut schedules => continue,
                 _ = look.tick() => {}
             }
-            match datasets(&*house.store).await {
+            let found = tokio::select! {
+                () = stop.cancelled() => break,
+                found = datasets(&*house.store) => found,
+            };
+            match found {
                 Ok(found) => {
                     for dataset in found {
                         if busy.insert(dataset.clone()) {
@@ -150,6 +162,7 @@ impl Coordinator {
                 Err(error) => return Err(error),
             }
         }
+        info!("coordinator stopping");
         // What is cut off is taken up by any coordinator that is there.
         jobs.shutdown().await;
         info!("coordinator stopped");
@@ -204,22 +217,37 @@ impl House {
         let mut owed = HashSet::new();
         loop {
             let register = Register::read(&*self.store, dataset).await?;
-            if lock(&self.settled).get(dataset) == Some(&register) {
+            let before = lock(&self.settled).get(dataset).cloned();
+            if before.is_some_and(|(seen, at)| seen == register && at.elapsed() < SETTLED) {
                 return Ok(());
             }
+            let mut in_the_way = None;
             if let Some(number) = register.next_unplanned() {
-                if !self.plan(dataset, number, &mut owed).await? {
-                    return Ok(());
+                match self.plan(dataset, number, &mut owed).await {
+                    Ok(true) => continue,
+                    Ok(false) => return Ok(()),
+                    Err(error) if error.kind() == Kind::Transient => return Err(error),
+                    // Whoever submitted before it need not wait for it.
+                    Err(error) => {
+                        let batch = BatchId { dataset: dataset.clone(), number };
+                        in_the_way = Some(Error::InTheWay { batch, why: error.to_string() });
+                    }
                 }
-                continue;
             }
-            let Some(newest) = register.newest() else { return Ok(()) };
+            let planned = |number: &u64| in_the_way.is_none() || register.is_planned(*number);
+            let Some(newest) = register.standing().rev().find(planned) else {
+                self.drop_letters(dataset).await?;
+                return in_the_way.map_or(Ok(()), Err);
+            };
             let spec = submit::read(&*self.store, dataset, newest).await?.spec;
             if self.await_shards(dataset, &spec, &register, &mut owed).await? {
-                let (key, sealed) = seal::seal(&*self.store, dataset, &spec).await?;
-                info!(key, rows = sealed.rows, rejects = sealed.rejects, "sealed");
+                let (key, sealed) = seal::seal_planned(&*self.store, dataset, &spec).await?;
                 self.drop_letters(dataset).await?;
-                lock(&self.settled).insert(dataset.clone(), register);
+                if let Some(error) = in_the_way {
+                    return Err(error);
+                }
+                info!(key, rows = sealed.rows, rejects = sealed.rejects, "sealed");
+                lock(&self.settled).insert(dataset.clone(), (register, Instant::now()));
                 return Ok(());
             }
         }

@@ -9,7 +9,7 @@ use voxage_transport::Store;
 use crate::register::{Register, datasets};
 use crate::seal::newest;
 use crate::survey::{Seen, Survey, survey};
-use crate::{Result, submit};
+use crate::{Error, Result, submit};
 
 /// A data set under the spec of its newest batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +47,8 @@ pub struct BatchStatus {
     pub counting: u64,
     /// Those among them whose shard is still to be made.
     pub left: u64,
+    /// Whether the newest sealed manifest has all of them.
+    pub sealed: bool,
 }
 
 /// How far a batch is.
@@ -89,6 +91,7 @@ impl Watch {
         let whole = sealed.as_ref().is_some_and(|(_, sealed)| {
             sealed.plans == survey.plans && survey.cancelled.iter().eq(&sealed.cancelled)
         });
+        let sealed_plans = sealed.as_ref().map_or(0, |(_, sealed)| sealed.plans);
         Ok(Some(Status {
             submitted: survey.submitted(),
             rows: survey.made().map(|shard| shard.rows).sum(),
@@ -96,7 +99,7 @@ impl Watch {
             left: survey.left(),
             sealed: whole && register.next_unplanned().is_none(),
             manifest: sealed.map(|(key, _)| key),
-            batches: batches(store, name, &register, &survey).await?,
+            batches: batches(store, name, &register, (&survey, sealed_plans)).await?,
             name: name.clone(),
             spec,
         }))
@@ -112,33 +115,40 @@ impl Watch {
     }
 }
 
-/// Every data set of a store.
+/// Every data set of a store; beside them those of which nothing can be said, with why.
 ///
 /// # Errors
-/// If the store fails or an object of it is damaged.
-pub async fn status(store: &dyn Store) -> Result<Vec<Status>> {
-    let (mut statuses, mut watch) = (Vec::new(), Watch::default());
+/// If the store fails.
+pub async fn status(store: &dyn Store) -> Result<(Vec<Status>, BTreeMap<Name, String>)> {
+    let (mut statuses, mut damaged, mut watch) = (Vec::new(), BTreeMap::new(), Watch::default());
     for name in datasets(store).await? {
-        statuses.extend(watch.look(store, &name).await?);
+        match watch.look(store, &name).await {
+            Ok(status) => statuses.extend(status),
+            Err(Error::Damaged { key, why }) => {
+                damaged.insert(name, format!("{key}: {why}"));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(statuses)
+    Ok((statuses, damaged))
 }
 
 async fn batches(
     store: &dyn Store,
     name: &Name,
     register: &Register,
-    survey: &Survey,
+    (survey, sealed_plans): (&Survey, u64),
 ) -> Result<Vec<BatchStatus>> {
-    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let mut counts: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
     for shard in &survey.shards {
-        let (counting, left) = counts.entry(shard.batch).or_default();
+        let (counting, left, plan) = counts.entry(shard.batch).or_default();
         *counting += shard.recordings;
         *left += if shard.made.is_none() { shard.recordings } else { 0 };
+        *plan = shard.plan.max(*plan);
     }
     let (mut batches, mut left_so_far) = (Vec::new(), 0);
     for number in register.numbers() {
-        let (counting, left) = counts.get(&number).copied().unwrap_or_default();
+        let (counting, left, plan) = counts.get(&number).copied().unwrap_or_default();
         left_so_far += left;
         let state = match () {
             () if survey.cancelled.contains(&number) => State::Cancelled,
@@ -148,7 +158,8 @@ async fn batches(
             () => State::Done,
         };
         let recordings = submit::read(store, name, number).await?.recordings;
-        batches.push(BatchStatus { number, state, recordings, counting, left });
+        let sealed = state == State::Done && plan <= sealed_plans;
+        batches.push(BatchStatus { number, state, recordings, counting, left, sealed });
     }
     Ok(batches)
 }

@@ -15,7 +15,8 @@ use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Batch, BatchId, FeatureSpec, Name, Part, Recording, ShardLimits, keys};
 use voxage_transport::{Put, Store};
 
-use crate::intake::Intake;
+use crate::intake::{Entry, Intake};
+use crate::problem::Severity;
 use crate::register::Register;
 use crate::{Error, Result};
 
@@ -31,6 +32,8 @@ pub struct Submission {
     /// The manifest's file.
     pub manifest: PathBuf,
     /// URI that its paths are relative to.
+    pub paths_root: String,
+    /// URI that the audio is at, under the paths that `change` leaves: mostly the same.
     pub audio_root: String,
     /// The data set.
     pub dataset: Name,
@@ -56,24 +59,24 @@ pub struct Submitted {
 /// Writes a manifest down as a batch; `progress` hears the recordings so far, `change` may
 /// alter each before it is written.
 ///
-/// The manifest should have passed [`crate::check()`]: rows that name no recording are left out.
-///
 /// # Errors
-/// If the manifest cannot be read or the store fails.
+/// If the manifest cannot be read, has a row that [`crate::check()`] refuses it for, or the
+/// store fails.
 pub async fn submit(
     store: &dyn Store,
     submission: Submission,
     change: impl Fn(&mut Recording) + Clone + Send + 'static,
     mut progress: impl FnMut(u64),
 ) -> Result<Submitted> {
-    let Submission { manifest, audio_root, dataset, spec, shards, stat_sources } = submission;
-    let root = audio_root.clone();
-    let intake = spawn_blocking(move || Intake::open(&manifest, &root)).await??;
+    let Submission { manifest, paths_root, audio_root, dataset, spec, shards, stat_sources } =
+        submission;
+    let name = manifest.display().to_string();
+    let intake = spawn_blocking(move || Intake::open(&manifest, &paths_root)).await??;
     let parts = stream::try_unfold(intake, |mut intake| {
-        let change = change.clone();
+        let (change, name) = (change.clone(), name.clone());
         async move {
-            let read = spawn_blocking(move || Ok(part(&mut intake, &change)?.map(|p| (p, intake))));
-            read.await?
+            let read = move || Ok(part(&mut intake, &name, &change)?.map(|part| (part, intake)));
+            spawn_blocking(read).await?
         }
     });
     let mut batch = Batch {
@@ -98,11 +101,20 @@ pub async fn submit(
 }
 
 /// The next recordings of a manifest; none at its end.
-fn part(intake: &mut Intake, change: &impl Fn(&mut Recording)) -> Result<Option<Part>> {
+fn part(
+    intake: &mut Intake,
+    manifest: &str,
+    change: &impl Fn(&mut Recording),
+) -> Result<Option<Part>> {
     let mut recordings = Vec::new();
     while recordings.len() < PART_RECORDINGS {
         let Some(entry) = intake.next() else { break };
-        if let Some(mut recording) = entry?.recording {
+        let Entry { recording, problems, .. } = entry?;
+        let refused = problems.into_iter().find(|one| one.severity == Severity::Structure);
+        if let Some(problem) = refused {
+            return Err(Error::Structure { path: manifest.to_owned(), problem });
+        }
+        if let Some(mut recording) = recording {
             change(&mut recording);
             recordings.push(recording);
         }

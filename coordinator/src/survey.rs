@@ -35,6 +35,8 @@ pub(crate) struct Planned {
     pub id: ShardId,
     /// The batch that it is of.
     pub batch: u64,
+    /// The plan that names it.
+    pub plan: u64,
     /// Its recordings that count.
     pub recordings: u64,
     /// What is there; none if it is still to be made.
@@ -83,12 +85,12 @@ pub(crate) async fn survey(
         }
         groups.extend(plan.groups.iter().rev().map(|group| {
             let id = group.shard_id(&plan.audio_root, spec);
-            (plan.batch, id, group.recordings.len() as u64, gone(group, &replaced))
+            ((plan.batch, number), id, group.recordings.len() as u64, gone(group, &replaced))
         }));
         replaced.extend(plan.replaced);
     }
     groups.reverse();
-    let looks = groups.into_iter().map(|(batch, id, recordings, replaced)| {
+    let looks = groups.into_iter().map(|((batch, plan), id, recordings, replaced)| {
         let recordings = recordings - replaced.len() as u64;
         let known = seen.get(&id).filter(|known| known.replaced == replaced).cloned();
         let object = objects.get(&id);
@@ -98,7 +100,7 @@ pub(crate) async fn survey(
                 (None, None) => None,
                 (None, Some(object)) => Some(look(store, object, id.clone(), replaced).await?),
             };
-            Ok::<_, Error>(Planned { id, batch, recordings, made })
+            Ok::<_, Error>(Planned { id, batch, plan, recordings, made })
         }
     });
     let looks: Vec<_> = looks.collect();

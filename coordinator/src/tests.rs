@@ -46,6 +46,7 @@ impl House {
         std::fs::write(&manifest, table).unwrap();
         let submission = Submission {
             manifest,
+            paths_root: "file:///nowhere/".into(),
             audio_root: "file:///nowhere/".into(),
             dataset: self.dataset.clone(),
             spec: self.spec.clone(),
@@ -175,8 +176,8 @@ async fn resubmitting_does_nothing_and_more_rows_do_only_those() {
 #[tokio::test]
 async fn what_is_incomplete_is_not_sealed_and_status_says_what_is_left() {
     let house = House::new();
-    let look = async || status(&house.store).await.unwrap().remove(0);
-    assert!(status(&house.store).await.unwrap().is_empty());
+    let look = async || status(&house.store).await.unwrap().0.remove(0);
+    assert!(status(&house.store).await.unwrap().0.is_empty());
     let nothing = seal(&house.store, &house.dataset, &house.spec).await;
     assert!(matches!(nothing, Err(Error::Empty(_))));
 
@@ -224,9 +225,11 @@ fn a_shard_is_bounded_by_recordings_and_bytes() {
     }
     let manifest = house.folder.path().join("m.csv");
     std::fs::write(&manifest, table).unwrap();
+    let root = voxage_transport::source::root_uri(Path::new(&audio)).unwrap();
     let submission = Submission {
         manifest,
-        audio_root: voxage_transport::source::root_uri(Path::new(&audio)).unwrap(),
+        paths_root: root.clone(),
+        audio_root: root,
         dataset: house.dataset.clone(),
         spec: house.spec.clone(),
         shards: ShardLimits { recordings: 3, bytes: 1_000_000 },
@@ -256,7 +259,7 @@ async fn a_cancelled_batch_is_as_if_it_had_not_been_submitted() {
     assert!(house.cancel(2).await);
     assert!(!house.cancel(2).await, "it was cancelled already");
     assert_eq!(house.sealed().await, ages(0..4, 30).into_iter().collect::<Vec<_>>());
-    let batches = status(&house.store).await.unwrap().remove(0).batches;
+    let batches = status(&house.store).await.unwrap().0.remove(0).batches;
     assert_eq!(
         batches.iter().map(|b| b.state).collect::<Vec<_>>(),
         [State::Done, State::Cancelled]

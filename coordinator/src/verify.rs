@@ -48,6 +48,10 @@ pub async fn verify(store: &dyn Store, dataset: &Name) -> Result<Verified> {
     let mut found = Verified::default();
     strangers(store, &mut found).await?;
     let register = Register::read(store, dataset).await?;
+    if register.last() == 0 {
+        found.problems.push(format!("nothing was submitted to a data set '{dataset}'"));
+        return Ok(found);
+    }
     if let Some(batch) = register.next_unplanned() {
         found.problems.push(format!("batch {dataset}@{batch} is not planned"));
     }
@@ -139,7 +143,9 @@ async fn read(
     let key = keys::shard(&manifest.dataset, &manifest.spec_id, &sealed.id);
     let bytes = match store.get(&key).await {
         Err(voxage_transport::Error::NotFound(_)) => {
-            found.problems.push(format!("{key}: the shard is not there"));
+            found.problems.push(format!(
+                "{key}: the shard is not there: a coordinator has it made anew within ten minutes"
+            ));
             return Ok(());
         }
         bytes => bytes?,
@@ -147,6 +153,7 @@ async fn read(
     let (digest, replaced) = (sealed.digest.clone(), sealed.replaced.clone());
     let work = spawn_blocking(move || {
         let shard = Shard::open(bytes)?;
+        shard.verify()?;
         let (mut rows, mut rejects, mut counted) = (0, 0, Vec::new());
         for (i, row) in (0..).zip(shard.rows(Columns::All)?) {
             let row = row?;

@@ -264,6 +264,7 @@ impl Work {
         }
         let submission = Submission {
             manifest: file.path().to_owned(),
+            paths_root: audio_root.clone(),
             audio_root,
             dataset: schedule.dataset.clone(),
             spec: schedule.spec.clone(),

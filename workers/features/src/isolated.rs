@@ -30,19 +30,20 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// The rows of a task's recordings, in their order, `width` at a time.
+    /// The recordings of a task with their rows, in their order, `width` at a time.
     pub(crate) fn extract(
         &self,
         task: Task,
         spec: FeatureSpec,
         width: usize,
-    ) -> impl Stream<Item = Result<Row>> + use<> {
+    ) -> impl Stream<Item = (Recording, Result<Row>)> + use<> {
         let Task { dataset, batch, audio_root, recordings, .. } = task;
         let isolation = self.clone();
         let rows = stream::iter(recordings).map(move |recording| {
             let group = Group { recordings: vec![recording.clone()] };
             let task = Task::new(&dataset, batch, &spec, &audio_root, group);
-            isolation.clone().row(task, recording)
+            let row = isolation.clone().row(task, recording.clone());
+            async { (recording, row.await) }
         });
         rows.buffered(width)
     }
@@ -70,10 +71,12 @@ impl Isolation {
             return Ok(row.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))??);
         }
         if is_interruption(ended.status) {
-            return Err(failed(std::io::Error::other(format!(
-                "its process ended: {}",
-                ended.status
-            ))));
+            let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+            let why = match said.is_empty() {
+                true => format!("its process ended: {}", ended.status),
+                false => said,
+            };
+            return Err(failed(std::io::Error::other(why)));
         }
         let message = format!(
             "the extractor did not survive this recording ({}): please report it",

@@ -17,7 +17,7 @@ use voxage_transport::{Delivery, Queue, Store};
 
 use crate::isolated::Isolation;
 use crate::pool::Pool;
-use crate::shard::{Made, make};
+use crate::shard::{Isolated, Made, make};
 use crate::{Error, Result};
 
 /// Deliveries of a task before it is put aside, if it fails each time.
@@ -26,6 +26,10 @@ const ATTEMPTS: u32 = 10;
 /// A delivery this late was lost or failed before: perhaps a recording of it takes
 /// workers down.
 const ISOLATED_FROM: u32 = 3;
+
+/// From this delivery on, a recording that cannot be read is given up if others of its task
+/// can be: about three minutes after the first.
+const GIVEN_UP_FROM: u32 = 6;
 
 /// Until another worker, of a newer version, may be there.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
@@ -162,7 +166,9 @@ impl Worker {
     async fn handle(self: Arc<Self>, pool: Arc<Pool>, delivery: Box<dyn Delivery>) -> Result<()> {
         let (attempt, start) = (delivery.attempt(), Instant::now());
         let isolation = self.isolation.as_ref().filter(|_| attempt >= ISOLATED_FROM);
-        let made = make(&*self.store, &pool, isolation, &self.progress, delivery.payload()).await;
+        let last = attempt >= GIVEN_UP_FROM;
+        let isolated = isolation.map(|isolation| Isolated { isolation, last });
+        let made = make(&*self.store, &pool, isolated, &self.progress, delivery.payload()).await;
         let seconds = start.elapsed().as_secs_f64();
         let settled = match made {
             Ok(Made::Shard(work)) => {

@@ -113,6 +113,12 @@ impl Failure {
         self.status == Some(403) && codes.contains(&self.code.as_deref())
     }
 
+    /// Whether the server takes no such key, whatever is there.
+    pub(crate) fn is_no_key(&self) -> bool {
+        let codes = ["InvalidRequest", "InvalidURI", "InvalidArgument", "KeyTooLongError"];
+        self.status == Some(400) && self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+
     /// As an error of this crate: `what` was tried, on what.
     pub(crate) fn during(self, what: String) -> Error {
         Error::S3 { what, why: self.why, kind: self.kind }

@@ -72,7 +72,7 @@ fn rejected(failure: Failure, path: &str, uri: &str) -> Result<Reject, Failure> 
         Ok(missing(uri))
     } else if failure.status == Some(412) {
         Ok(changed(path))
-    } else if failure.is_denied() {
+    } else if failure.is_denied() || failure.is_no_key() {
         Ok(fetch("unreadable_audio", format!("{uri} may not be read: {}", failure.why)))
     } else {
         Err(failure)
