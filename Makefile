@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-models bench-networks bench-scale bench-serve chaos fuzz clean
+.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-models bench-networks bench-scale bench-serve check-export chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-models SEEDS=3      every model and setting on the same folds; goes on where it was"
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
 	@echo "make bench-serve               latency and throughput of predictions over HTTP"
+	@echo "make check-export              exported networks beside voxage, in PyTorch and onnxruntime"
 	@echo "make chaos                     the tests of faults, three times, on batches five times as large"
 	@echo "make fuzz MINUTES=60           look for files that break the extractor"
 	@echo "make build                     voxage and voxage-trainer, optimised"
@@ -85,6 +86,11 @@ bench-models: build
 # The training step of every network on the processor.
 bench-networks: setup
 	cargo run --release --locked -p voxage-trainer --example architectures -- 2
+
+# Exported networks beside voxage, in PyTorch and onnxruntime.
+check-export: build
+	@$$(deploy/venv tests/oracle/export.txt) tests/oracle/export.py \
+	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage
 
 chaos:
 	@deploy/setup test

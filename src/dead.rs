@@ -54,12 +54,15 @@ struct Letter {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let amqp = call.resolved.settings.amqp().await?;
-    let dead = ends::tasks(&amqp).await?.dead_letters();
+    let lanes = ends::tasks(&amqp).await?.map(|lane| lane.dead_letters());
     let action = call.matches.get_one::<String>("action").context("no action")?.as_str();
     let choice = Choice::of(&call.matches);
     match action {
         "list" | "show" => {
-            let letters = dead.list(SHOWN).await?;
+            let mut letters = Vec::new();
+            for dead in &lanes {
+                letters.extend(dead.list(SHOWN).await?);
+            }
             let letters: Vec<_> = letters
                 .iter()
                 .filter(|letter| choice.is_empty() || choice.takes(letter))
@@ -73,11 +76,14 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             )
         }
         verb => {
-            let count = if verb == "requeue" {
-                dead.requeue(|letter| choice.takes(letter)).await?
-            } else {
-                dead.discard(|letter| choice.takes(letter)).await?
-            };
+            let mut count = 0;
+            for dead in &lanes {
+                count += if verb == "requeue" {
+                    dead.requeue(|letter| choice.takes(letter)).await?
+                } else {
+                    dead.discard(|letter| choice.takes(letter)).await?
+                };
+            }
             if count == 0 && !choice.all {
                 bail!("no task that was put aside is meant by that: `voxage dead list` shows them");
             }

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use voxage_contract::training::{Access, CacheSettings};
 use voxage_contract::{Name, keys};
+use voxage_coordinator::dispatch::LANES;
 use voxage_coordinator::schedule::Instant;
 use voxage_transport::source::{self, Sources};
 use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store};
@@ -14,7 +15,8 @@ use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store}
 use crate::settings::{PathStyle, Settings};
 
 impl Settings {
-    fn s3(&self) -> S3Settings {
+    /// The S3 server.
+    pub fn s3(&self) -> S3Settings {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         S3Settings {
             endpoint: given(&self.s3.endpoint),
@@ -92,14 +94,19 @@ impl Settings {
     }
 }
 
-/// The queue of the feature workers' tasks.
-pub async fn tasks(amqp: &Amqp) -> Result<AmqpQueue> {
-    Ok(amqp.queue("tasks").await?)
+/// The queues of the feature workers' tasks.
+pub async fn tasks(amqp: &Amqp) -> Result<[AmqpQueue; 2]> {
+    Ok([amqp.queue(LANES[0]).await?, amqp.queue(LANES[1]).await?])
 }
 
 /// The queue of the trainings.
 pub async fn trainings(amqp: &Amqp) -> Result<AmqpQueue> {
     Ok(amqp.queue("trainings").await?)
+}
+
+/// The queue of shards to be predicted.
+pub async fn predictions(amqp: &Amqp) -> Result<AmqpQueue> {
+    Ok(amqp.queue("predictions").await?)
 }
 
 /// The time, for whoever is told it.

@@ -45,7 +45,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let progress = Arc::new(Progress::default());
     let worker = Worker {
         store: settings.store().await?,
-        queue: Arc::new(ends::tasks(&amqp).await?),
+        queues: ends::tasks(&amqp).await?.map(|queue| Arc::new(queue) as _).into(),
         sources: settings.allowed_sources()?,
         slots: settings.slots,
         progress: Arc::clone(&progress),

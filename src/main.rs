@@ -18,6 +18,8 @@ mod models;
 mod output;
 mod page;
 mod predict;
+mod predicting;
+mod predictor;
 mod progress;
 mod rejects;
 mod report;
@@ -86,7 +88,7 @@ enum Ending {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>>>>;
 
-fn verbs() -> [Verb; 28] {
+fn verbs() -> [Verb; 29] {
     macro_rules! verb {
         ($name:ident) => {
             verb!($name, Sudden)
@@ -125,7 +127,8 @@ fn verbs() -> [Verb; 28] {
         verb!(studies),
         verb!(tune, Orderly),
         verb!(page),
-        verb!(predict),
+        verb!(predict, Orderly),
+        verb!(predictor, Service),
         verb!(serve, Service),
         verb!(config),
         verb!(synth),

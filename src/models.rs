@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, Command, value_parser};
 use serde_json::{Value, json};
 use voxage_contract::Name;
-use voxage_contract::training::{Promotion, Reason};
+use voxage_contract::training::{Event, ExportRequest, Promotion, Reason, Request};
 use voxage_coordinator::registry::{
     Decision, Version, card, champion, decide, history, promote, rollback, versions,
 };
@@ -16,6 +16,7 @@ use voxage_transport::Store;
 
 use crate::ends::now;
 use crate::settings::Keys;
+use crate::trainer::Trainer;
 use crate::{Call, blend, report};
 
 pub const KEYS: Keys = &["root", "s3", "model", "gate"];
@@ -34,10 +35,12 @@ pub fn command() -> Command {
             Arg::new("action")
                 .value_name("ACTION")
                 .required(true)
-                .value_parser(["list", "show", "diff", "promote", "rollback", "history", "blend"])
+                .value_parser([
+                    "list", "show", "diff", "promote", "rollback", "history", "blend", "export",
+                ])
                 .help(
-                    "list [MODEL], show V, diff A B, promote V, rollback MODEL, history MODEL, or \
-                     blend A B …",
+                    "list [MODEL], show V, diff A B, promote V, rollback MODEL, history MODEL, \
+                     blend A B …, or export V",
                 ),
         )
         .arg(
@@ -51,6 +54,12 @@ pub fn command() -> Command {
                 .long("force")
                 .action(ArgAction::SetTrue)
                 .help("Promote without asking the gate"),
+        )
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FOLDER")
+                .help("With export: where model.pt (TorchScript) and model.json go"),
         )
         .arg(
             Arg::new("weights")
@@ -141,10 +150,27 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             let versions = names.iter().map(|name| version(name)).collect::<Result<Vec<_>>>()?;
             blend::make(&call, store, &versions).await?;
         }
+        ("export", [name]) => {
+            let out = call.matches.get_one::<String>("out").context("say with --out where to")?;
+            let request = Request::Export(ExportRequest {
+                root: settings.root.clone(),
+                access: settings.access(),
+                model: (*name).clone(),
+                out: out.clone(),
+            });
+            let trainer = Trainer::start(&request).await?;
+            let end = trainer.finish(std::iter::empty(), &call.stop, |_| Ok(())).await?;
+            let Event::Exported { model } = end else { bail!("the trainer answered {end:?}") };
+            call.output.answer(&json!({ "model": model, "out": out }), || {
+                format!("{model} as TorchScript in {out}\n")
+            })?;
+        }
         ("blend", _) => bail!("say which: `voxage models blend age@1 age@2`"),
         ("list", _) => bail!("`models list` takes one model, or none"),
         ("diff", _) => bail!("say which two: `voxage models diff age@1 age@2`"),
-        ("show" | "promote", _) => bail!("say which version: `voxage models {action} age@1`"),
+        ("show" | "promote" | "export", _) => {
+            bail!("say which version: `voxage models {action} age@1`")
+        }
         _ => bail!("say which model: `voxage models {action} age`"),
     }
     Ok(ExitCode::SUCCESS)

@@ -6,17 +6,20 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, Command, value_parser};
 use serde::Serialize;
+use serde_json::json;
 use voxage_contract::training::{Event, PredictRequest, Prediction, Request};
 use voxage_contract::{Gender, Recording};
-use voxage_coordinator::Severity;
 use voxage_coordinator::intake::{Entry, Intake};
+use voxage_coordinator::{Severity, registry};
 
+use crate::predicting::Job;
 use crate::progress::Progress;
 use crate::settings::Keys;
 use crate::trainer::Trainer;
-use crate::{Call, extract, manifest, output};
+use crate::{Call, extract, manifest, output, train};
 
-pub const KEYS: Keys = &["root", "s3", "audio_root", "model", "slots"];
+pub const KEYS: Keys =
+    &["root", "s3", "audio_root", "model", "slots", "dataset", "queue", "queue_name", "queue_ca"];
 
 /// Codes of problems with what a prediction does not look at.
 const LABELS: [&str; 3] = ["bad_age", "age_range", "bad_split"];
@@ -28,14 +31,18 @@ pub fn command() -> Command {
         .after_help(
             "What a recording lacks (a transcript's counts, the gender) is taken from the training \
              rows and named in its warnings. A recording that cannot be predicted keeps its place, \
-             without an age. Exit code 1 if none could be predicted.",
+             without an age. Exit code 1 if none could be predicted.\n\
+             With --dataset, the recordings of its newest sealed version are predicted from their \
+             features, as Parquet files in --out, a folder or s3://bucket/prefix: one for each \
+             shard, with id, path, age, low, high, warnings and model. With --queue too, every \
+             `voxage predictor` does some of them.",
         )
         .arg(
             Arg::new("files")
                 .value_name("FILE")
                 .action(ArgAction::Append)
                 .value_parser(path.clone())
-                .required_unless_present("manifest")
+                .required_unless_present_any(["manifest", "dataset"])
                 .conflicts_with("manifest")
                 .help("Audio files"),
         )
@@ -74,6 +81,9 @@ struct Answer {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
+    if call.matches.contains_id("dataset") {
+        return of_dataset(&call).await;
+    }
     let out = call.matches.get_one::<PathBuf>("out");
     out.map_or(Ok(()), |out| output::check_place(out))?;
     let (audio_root, recordings, total) = match call.matches.get_one::<PathBuf>("manifest") {
@@ -117,6 +127,31 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     call.output.answer(&answer, || answer.predictions.iter().map(text).collect())?;
     let none = failed == answer.predictions.len();
     Ok(if none { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Predicts a data set from its features.
+async fn of_dataset(call: &Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    if call.matches.contains_id("files") || call.matches.contains_id("manifest") {
+        bail!("either --dataset, or files or a --manifest of recordings");
+    }
+    let out = call.matches.get_one::<PathBuf>("out").and_then(|out| out.to_str());
+    let out = out.context("say with --out where the Parquet files go: a folder, or s3://…")?;
+    let store = settings.existing_store().await?;
+    let manifest = train::newest(&*store, settings).await?;
+    let Some(model) = registry::find(&*store, &settings.model).await? else {
+        bail!("there is no model '{}': `voxage models list` lists them", settings.model);
+    };
+    let job = Job { settings, store: &*store, model, manifest };
+    let shards = job.carry_out(&call.stop).await?;
+    job.copy(&shards, out).await?;
+    let answer = json!({
+        "model": job.model, "manifest": job.manifest, "out": out, "files": shards.len(),
+    });
+    call.output.answer(&answer, || {
+        format!("{} files in {out}, predicted by {}\n", shards.len(), job.model)
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 type Source = (String, Box<dyn Iterator<Item = Result<Recording>>>, u64);

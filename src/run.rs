@@ -158,6 +158,7 @@ async fn submitted(
         spec: settings.spec.clone(),
         shards: settings.shard_limits(),
         stat_sources: true,
+        scheduled: false,
     };
     let mut progress = Progress::new("plan", 0);
     let done = submit(store, submission, |_| {}, |rows| progress.set(rows, 0, "rows")).await?;
@@ -182,7 +183,7 @@ async fn extracted(
     let counts = Arc::new(voxage_features::Progress::default());
     let worker = Worker {
         store: Arc::clone(&store),
-        queue: Arc::new(queue.clone()),
+        queues: vec![Arc::new(queue.clone())],
         sources: settings.any_sources(),
         slots: settings.slots,
         progress: Arc::clone(&counts),
@@ -191,7 +192,7 @@ async fn extracted(
     };
     let mut progress = Progress::new("extract", left);
     let done = async {
-        missing.publish(&*store, &queue, |_| true).await?;
+        missing.publish(&*store, |_| &queue, |_| true).await?;
         while missing.shards() > 0 {
             tokio::time::sleep(LOOK_EVERY).await;
             missing.look(&*store).await?;

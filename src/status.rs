@@ -11,7 +11,7 @@ use serde_json::json;
 use voxage_contract::{BatchId, Beat, Name};
 use voxage_coordinator::company::{BEAT_EVERY, Company};
 use voxage_coordinator::status::{State, Status, Watch, status};
-use voxage_transport::{Amqp, AmqpQueue, Depth, Store};
+use voxage_transport::{Amqp, AmqpQueue, Store};
 
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
@@ -109,7 +109,7 @@ pub fn table(status: &Status) -> String {
 /// The queue, and those who work at it.
 struct House {
     amqp: Amqp,
-    tasks: AmqpQueue,
+    tasks: [AmqpQueue; 2],
     company: Company,
 }
 
@@ -160,7 +160,11 @@ impl House {
     }
 
     async fn look(&self) -> Result<Looked> {
-        let Depth { ready, .. } = self.tasks.depth().await?;
+        let (mut ready, mut dead) = (0, 0);
+        for lane in &self.tasks {
+            ready += lane.depth().await?.ready;
+            dead += lane.dead_letters().count().await?;
+        }
         let (workers, others): (Vec<Beat>, Vec<Beat>) =
             self.company.now().into_iter().partition(|beat| beat.role == "feature-worker");
         let (coordinators, trainers): (Vec<Beat>, Vec<Beat>) =
@@ -183,7 +187,6 @@ impl House {
             .into_iter()
             .map(|beat| Trainer { process: beat.process, run: beat.shards.into_iter().next() });
         let trainers = trainers.collect();
-        let dead = self.tasks.dead_letters().count().await?;
         Ok(Looked { ready, dead, workers, coordinators, trainers, troubles })
     }
 }

@@ -85,6 +85,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         spec: settings.spec.clone(),
         shards: settings.shard_limits(),
         stat_sources: !call.matches.get_flag("no-stat"),
+        scheduled: false,
     };
     refuse_unreachable(&submission.audio_root, settings)?;
     let mut progress = Progress::new("submit", checked.rows);

@@ -100,6 +100,7 @@ impl Trainer {
                     | Event::Note { .. }
                     | Event::Warning { .. }
                     | Event::Prediction(_)
+                    | Event::ShardPredicted { .. }
                     | Event::Serving { .. }) => {
                         hear(event)?;
                     }

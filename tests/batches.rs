@@ -122,3 +122,39 @@ fn a_damaged_shard_is_found_and_hides_no_other_data_set() {
     let told = stdout(&status);
     assert!(told.contains("good: 8 recordings") && told.contains("bad: damaged:"), "{told}");
 }
+
+#[test]
+fn a_night_does_not_wait_for_a_backfill_nor_the_other_way_round() {
+    let mut cluster = Cluster::start();
+    let voices = cluster.place.synth(60);
+    let text = std::fs::read_to_string(&voices).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let audio = voices.parent().unwrap().to_str().unwrap().to_owned();
+    let mut table = header.to_owned() + "\n";
+    for copy in 0..40 {
+        for row in rows.lines() {
+            table += &format!("{copy}-{row}\n");
+        }
+    }
+    let backfill = cluster.place.write("backfill.csv", &table);
+    std::fs::create_dir(cluster.place.path("nights")).unwrap();
+    std::fs::copy(&voices, cluster.place.path("nights/one.csv")).unwrap();
+    let source = cluster.place.text("nights");
+    let _coordinator = cluster.coordinator();
+    let root = ["--audio-root", &audio, "--shard-recordings", "20"];
+    cluster.json(&[&["submit", &backfill, "--dataset", "all"], &root[..]].concat());
+    let add = ["schedule", "add", "nightly", "--cron", "0 2 * * *", "--source", &source];
+    cluster.json(&[&add[..], &["--dataset", "night"], &root].concat());
+    cluster.json(&["schedule", "run-now", "nightly"]);
+    // 120 tasks and 3 wait; those of the night come last.
+    status(&cluster, "all", |status| status["queue"]["ready"] == 123);
+    let _worker = cluster.service_with(
+        &["feature-worker", "--slots", "1", "--audio-roots", &cluster.place.text("")],
+        |_| {},
+    );
+    cluster.sealed("night", |_| {});
+    let all = cluster.json(&["status", "all"])["datasets"][0].clone();
+    let (rows, left) = (all["rows"].as_u64().unwrap(), all["left"].as_u64().unwrap());
+    assert!(rows > 0 && left > 1200, "{all}");
+    cluster.sealed("all", |_| {});
+}

@@ -6,6 +6,23 @@ mod common;
 use common::{Place, QUICK, call, json, run, stderr, stdout};
 use serde_json::Value;
 
+#[test]
+fn a_network_is_exported_and_nothing_else() {
+    let place = Place::new();
+    let root = place.text("root");
+    run(&place.synth(30), &root, &["--dataset", "d"]);
+    json(&["train", "--root", &root, "--architecture", "gp", "--json"]);
+    let out = place.text("out");
+    let exported = ["models", "export", "age@1", "--root", &root, "--out", &out, "--json"];
+    assert_eq!(json(&exported)["model"], "models/age/versions/00000001/");
+    let about = std::fs::read_to_string(place.path("out/model.json")).unwrap();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    assert_eq!((&about["frames"], &about["table"][14]), (&128.into(), &"gender".into()));
+    assert!(std::fs::metadata(place.path("out/model.pt")).unwrap().len() > 10_000);
+    let refused = call(&["models", "export", "age@2", "--root", &root, "--out", &out]);
+    assert!(stderr(&refused).contains("only networks are exported"), "{}", stderr(&refused));
+}
+
 /// Predicted ages and interval ends by recording.
 fn predicted(place: &Place, model: &str) -> Vec<[f64; 3]> {
     let (root, manifest) = (place.text("root"), place.text("voices/recordings.csv"));

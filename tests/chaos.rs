@@ -265,7 +265,7 @@ fn every_task_is_delivered_twice() {
         let dataset = "d".parse().unwrap();
         for _ in 0..2 {
             let missing = Missing::find(&store, &dataset, &spec).await.unwrap();
-            missing.publish(&store, &tasks, |_| true).await.unwrap();
+            missing.publish(&store, |_| &tasks, |_| true).await.unwrap();
         }
     });
     cluster.sealed("d", |_| {});

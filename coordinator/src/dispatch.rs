@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use prost::Message as _;
-use voxage_contract::{FeatureSpec, Name, Plan, ShardId, Task};
+use voxage_contract::{Batch, FeatureSpec, Name, Plan, ShardId, Task};
 use voxage_transport::{Queue, Store};
 
 use crate::register::Register;
 use crate::survey::shards;
-use crate::{Result, plan};
+use crate::{Result, plan, submit};
+
+/// The queues of tasks: of what people submit, and of what schedules do. Workers take from
+/// both alike.
+pub const LANES: [&str; 2] = ["tasks", "tasks-scheduled"];
 
 /// Tasks that await the queue's word at a time.
 const PUBLISHERS: usize = 32;
@@ -84,26 +88,35 @@ impl Missing {
         self.shards.values().map(|planned| planned.recordings).sum()
     }
 
-    /// Publishes a task for every missing shard that `wanted` says yes to.
+    /// Publishes a task for every missing shard that `wanted` says yes to, in the queue for its
+    /// batch.
     ///
     /// # Errors
     /// If the store or the queue fails; what was published until then stays published,
     /// which is harmless.
-    pub async fn publish(
+    pub async fn publish<'q>(
         &self,
         store: &dyn Store,
-        queue: &dyn Queue,
+        queue: impl Fn(&Batch) -> &'q dyn Queue,
         wanted: impl Fn(&ShardId) -> bool,
     ) -> Result<()> {
         let mut plans: BTreeMap<u64, BTreeSet<&ShardId>> = BTreeMap::new();
         for (id, planned) in self.shards.iter().filter(|(id, _)| wanted(id)) {
             plans.entry(planned.plan).or_default().insert(id);
         }
-        let spec = self.spec.id();
+        let (spec, mut batch) = (self.spec.id(), None);
         for (number, ids) in plans {
             let mut plan = plan::read(store, &self.dataset, number).await?;
             plan.groups.retain(|group| ids.contains(&group.shard_id(&plan.audio_root, &spec)));
-            publish(queue, &self.dataset, &self.spec, plan).await?;
+            // Plans of a batch follow each other.
+            let batch = match &mut batch {
+                Some((number, batch)) if *number == plan.batch => batch,
+                other => {
+                    let read = submit::read(store, &self.dataset, plan.batch).await?;
+                    &mut other.insert((plan.batch, read)).1
+                }
+            };
+            publish(queue(batch), &self.dataset, &self.spec, plan).await?;
         }
         Ok(())
     }

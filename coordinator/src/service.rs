@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_contract::{BatchId, Beat, FeatureSpec, Kind, Name, ShardId, Task};
+use voxage_contract::{Batch, BatchId, Beat, FeatureSpec, Kind, Name, ShardId, Task};
 use voxage_transport::source::Sources;
-use voxage_transport::{Amqp, AmqpQueue, DeadLetter, Store};
+use voxage_transport::{Amqp, AmqpQueue, DeadLetter, Queue, Store};
 
 use crate::company::{BEAT_EVERY, Company};
-use crate::dispatch::{Missing, publish};
+use crate::dispatch::{LANES, Missing, publish};
 use crate::plan::Planner;
 use crate::register::{Register, datasets};
 use crate::schedule::stages::Work;
@@ -72,7 +72,7 @@ pub struct Coordinator {
 struct House {
     store: Arc<dyn Store>,
     sources: Sources,
-    tasks: AmqpQueue,
+    lanes: [AmqpQueue; 2],
     company: Company,
     process: String,
     /// One batch is planned at a time: planning takes memory.
@@ -94,7 +94,7 @@ impl Coordinator {
         let house = Arc::new(House {
             store: self.store,
             sources: self.sources,
-            tasks: self.amqp.queue("tasks").await?,
+            lanes: [self.amqp.queue(LANES[0]).await?, self.amqp.queue(LANES[1]).await?],
             company: Company::join(&self.amqp).await?,
             process: self.process,
             planning: Semaphore::new(1),
@@ -304,7 +304,7 @@ impl House {
         while let Some(plan) = planner.next().await? {
             if published < EAGER_TASKS {
                 published += plan.groups.len();
-                publish(&self.tasks, dataset, &spec, plan).await?;
+                publish(self.lane(planner.batch()), dataset, &spec, plan).await?;
             } else {
                 let ids =
                     plan.groups.iter().map(|group| group.shard_id(&plan.audio_root, &spec_id));
@@ -329,7 +329,7 @@ impl House {
         let mut missing = Missing::find(&*self.store, dataset, spec).await?;
         if !owed.is_empty() {
             let start = Instant::now();
-            missing.publish(&*self.store, &self.tasks, |id| owed.contains(id)).await?;
+            missing.publish(&*self.store, |b| self.lane(b), |id| owed.contains(id)).await?;
             info!(tasks = owed.len(), seconds = start.elapsed().as_secs_f64(), "dispatched");
             owed.clear();
         }
@@ -347,8 +347,10 @@ impl House {
                 return Ok(false);
             }
             let held = self.held();
-            let idle = self.tasks.depth().await?.ready == 0
-                && !missing.any(|id| held.contains(id.as_str()));
+            let mut idle = !missing.any(|id| held.contains(id.as_str()));
+            for lane in &self.lanes {
+                idle = idle && lane.depth().await?.ready == 0;
+            }
             let since = idle.then(|| *idle_since.get_or_insert(start));
             idle_since = since;
             if since.is_some_and(|since| since.elapsed() > patience) {
@@ -357,7 +359,7 @@ impl House {
                     "their tasks are lost or put aside: published again"
                 );
                 self.drop_letters(dataset).await?;
-                missing.publish(&*self.store, &self.tasks, |_| true).await?;
+                missing.publish(&*self.store, |b| self.lane(b), |_| true).await?;
                 (patience, idle_since) = ((2 * patience).min(MOST_PATIENCE), None);
             }
             let pause = (start.elapsed() * LOOK_SHARE).clamp(LEAST_PAUSE, MOST_PAUSE);
@@ -368,14 +370,21 @@ impl House {
     /// Drops the dead letters of a data set: their tasks are done, or about to be published
     /// again.
     async fn drop_letters(&self, dataset: &Name) -> Result<()> {
-        let letters = self.tasks.dead_letters();
-        if letters.count().await? > 0 {
-            let of_it = |letter: &DeadLetter| {
-                Task::read(&letter.payload).is_ok_and(|(task, _)| task.dataset == dataset.as_str())
-            };
-            letters.discard(of_it).await?;
+        for letters in self.lanes.each_ref().map(AmqpQueue::dead_letters) {
+            if letters.count().await? > 0 {
+                let of_it = |letter: &DeadLetter| {
+                    let task = Task::read(&letter.payload);
+                    task.is_ok_and(|(task, _)| task.dataset == dataset.as_str())
+                };
+                letters.discard(of_it).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The queue of a batch's tasks.
+    fn lane(&self, batch: &Batch) -> &dyn Queue {
+        &self.lanes[usize::from(batch.scheduled)]
     }
 
     /// The shards that workers have in hand.

@@ -43,6 +43,8 @@ pub struct Submission {
     pub shards: ShardLimits,
     /// Whether sizes and etags of the sources are looked up when it is planned.
     pub stat_sources: bool,
+    /// Whether a schedule submits it.
+    pub scheduled: bool,
 }
 
 /// What a submission came to.
@@ -68,8 +70,8 @@ pub async fn submit(
     change: impl Fn(&mut Recording) + Clone + Send + 'static,
     mut progress: impl FnMut(u64),
 ) -> Result<Submitted> {
-    let Submission { manifest, paths_root, audio_root, dataset, spec, shards, stat_sources } =
-        submission;
+    let Submission { manifest, paths_root, audio_root, dataset, spec, shards, .. } = submission;
+    let Submission { stat_sources, scheduled, .. } = submission;
     let name = manifest.display().to_string();
     let intake = spawn_blocking(move || Intake::open(&manifest, &paths_root)).await??;
     let parts = stream::try_unfold(intake, |mut intake| {
@@ -85,6 +87,7 @@ pub async fn submit(
         spec,
         shards,
         stat_sources,
+        scheduled,
         recordings: 0,
         parts: Vec::new(),
     };

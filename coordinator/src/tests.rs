@@ -52,6 +52,7 @@ impl House {
             spec: self.spec.clone(),
             shards: ShardLimits { recordings: 3, bytes: 1 << 20 },
             stat_sources: true,
+            scheduled: false,
         };
         submit(&self.store, submission, |_| {}, |_| {}).await.unwrap();
         plan_all(&self.store, &Sources::any(), &self.dataset).await.unwrap()
@@ -68,7 +69,7 @@ impl House {
     async fn work(&self) -> usize {
         let queue = InProcess::new(1000);
         let missing = Missing::find(&self.store, &self.dataset, &self.spec).await.unwrap();
-        missing.publish(&self.store, &queue, |_| true).await.unwrap();
+        missing.publish(&self.store, |_| &queue, |_| true).await.unwrap();
         let mut deliveries = queue.consume(1).await.unwrap();
         let mut recordings = 0;
         for _ in 0..missing.shards() {
@@ -234,6 +235,7 @@ fn a_shard_is_bounded_by_recordings_and_bytes() {
         spec: house.spec.clone(),
         shards: ShardLimits { recordings: 3, bytes: 1_000_000 },
         stat_sources: true,
+        scheduled: false,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let plan = runtime.block_on(async {

@@ -69,6 +69,35 @@ pub async fn champion_key(store: &dyn Store, model: &Name) -> Result<Option<Stri
     Ok(champion.map(|champion| keys::version(model, champion.version)))
 }
 
+/// The key of the version that is named by a model's name (its champion; before there is one,
+/// its newest), `name@number`, `name@newest`, or that key; none if there is none.
+///
+/// # Errors
+/// If the store fails, or a promotion is damaged.
+pub async fn find(store: &dyn Store, model: &str) -> Result<Option<String>> {
+    let version = if model.contains('/') {
+        format!("{}/", model.trim_end_matches('/'))
+    } else {
+        let (name, number) = model.split_once('@').unwrap_or((model, ""));
+        let Ok(name) = name.parse() else { return Ok(None) };
+        let champion = champion_key(store, &name).await?.filter(|_| number.is_empty());
+        match (champion, number) {
+            (Some(champion), _) => champion,
+            (None, "" | "newest") => {
+                let all = store.keys(&keys::versions(&name)).await?;
+                let newest = all.iter().rev().find_map(|key| key.strip_suffix("card.json"));
+                let Some(newest) = newest else { return Ok(None) };
+                newest.to_owned()
+            }
+            (None, number) => match number.parse() {
+                Ok(number) => keys::version(&name, number),
+                Err(_) => return Ok(None),
+            },
+        }
+    };
+    Ok(store.exists(&format!("{version}card.json")).await?.then_some(version))
+}
+
 /// Whether what a version says of the test split of a sealed manifest is known, or can never
 /// be, because the features are others.
 ///

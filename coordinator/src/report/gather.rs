@@ -7,11 +7,11 @@ use tokio::task::spawn_blocking;
 use voxage_contract::scores::AGE_BANDS;
 use voxage_contract::training::{Metric, TrainSettings, Trained};
 use voxage_contract::{SealedManifest, keys};
-use voxage_transport::{Store, StoreExt as _};
+use voxage_transport::Store;
 
 use super::{Data, Point, Report, mel, spoken};
 use crate::study::{Case, Findings, Guess, Listed, Material, cases, findings, guesses, read};
-use crate::{Error, Result, registry, runs};
+use crate::{Error, Result, runs};
 
 /// Recordings with pictures, of the worst and of the best.
 pub(super) const WORST: usize = 8;
@@ -26,29 +26,6 @@ struct Card {
     run: String,
     manifest: String,
     settings: TrainSettings,
-}
-
-/// The key of a model version that is named by `name`, `name@number` or that key.
-pub(super) async fn version(store: &dyn Store, model: &str) -> Result<Option<String>> {
-    let version = match model.split_once('@') {
-        _ if model.contains('/') => Some(format!("{}/", model.trim_end_matches('/'))),
-        Some((name, number)) => {
-            number.parse().ok().and_then(|number| Some(keys::version(&name.parse().ok()?, number)))
-        }
-        None => match model.parse() {
-            Ok(model) => match registry::champion_key(store, &model).await? {
-                Some(champion) => Some(champion),
-                None => {
-                    let all = store.keys(&keys::versions(&model)).await?;
-                    let newest = all.into_iter().rfind(|key| key.ends_with("/card.json"));
-                    newest.map(|key| key.trim_end_matches("card.json").to_owned())
-                }
-            },
-            Err(_) => None,
-        },
-    };
-    let Some(version) = version else { return Ok(None) };
-    Ok(store.exists(&format!("{version}card.json")).await?.then_some(version))
 }
 
 /// Recordings of the data set that a model version was trained on.

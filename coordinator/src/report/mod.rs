@@ -16,8 +16,8 @@ use voxage_transport::{Store, StoreExt as _};
 pub use card::card;
 pub use page::page;
 
-use crate::Result;
 use crate::study::{Case, Findings, Listed};
+use crate::{Result, registry};
 
 /// Everything that is told of a model or a study.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Point {
 /// # Errors
 /// If the store fails or an object of it is damaged.
 pub async fn of_model(store: &dyn Store, model: &str) -> Result<Option<Report>> {
-    match gather::version(store, model).await? {
+    match registry::find(store, model).await? {
         Some(version) => gather::model(store, &version).await.map(Some),
         None => Ok(None),
     }

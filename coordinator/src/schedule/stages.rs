@@ -270,6 +270,7 @@ impl Work {
             spec: schedule.spec.clone(),
             shards: schedule.shards,
             stat_sources: true,
+            scheduled: true,
         };
         let done = submit(&*self.store, submission, |_| {}, |_| {}).await?;
         Ok(Taken { path, sha256, batch: done.batch, recordings: done.recordings })

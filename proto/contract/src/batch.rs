@@ -27,6 +27,10 @@ pub struct Batch {
     pub shards: ShardLimits,
     /// Whether sizes and etags of the sources are looked up when it is planned.
     pub stat_sources: bool,
+    /// Whether a schedule submitted it: its tasks have a queue of their own, so that they and
+    /// those of a large batch do not wait for each other.
+    #[serde(default)]
+    pub scheduled: bool,
     /// Recordings.
     pub recordings: u64,
     /// Digests of its parts, in the manifest's order.

@@ -91,6 +91,13 @@ impl fmt::Display for Name {
 pub struct ShardId(pub(crate) String);
 
 impl ShardId {
+    /// The shard of that name; none if it is no name of a shard.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 32 && text.bytes().all(hex)).then(|| Self(text.to_owned()))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -389,6 +396,25 @@ pub fn fire(name: &Name, due: &str, object: &str) -> String {
 pub fn fire_of<'a>(key: &'a str, name: &Name) -> Option<(&'a str, &'a str)> {
     let (due, file) = key.strip_prefix(&fires(name))?.split_once('/')?;
     Some((due, file.strip_suffix(".json")?))
+}
+
+/// Names the predictions of a sealed manifest's recordings by a model version.
+#[must_use]
+pub fn prediction_job(model: &str, manifest: &str) -> String {
+    Digest::new("predictions").part(model.as_bytes()).part(manifest.as_bytes()).hex()[..16]
+        .to_owned()
+}
+
+/// Where the parts of a prediction job are.
+#[must_use]
+pub fn job_parts(job: &str) -> String {
+    format!("predictions/{job}/")
+}
+
+/// The predictions of one shard.
+#[must_use]
+pub fn job_part(job: &str, shard: &ShardId) -> String {
+    format!("{}{shard}.parquet", job_parts(job))
 }
 
 /// Where the studies are.

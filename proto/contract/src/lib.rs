@@ -27,4 +27,6 @@ pub use mel::{Mel, MelStorage, MelView, N_MELS};
 pub use rng::Rng;
 pub use sealed::{SealedManifest, SealedShard};
 pub use spec::{Embedding, FeatureSpec, Limits, MelReference, Mono, SpecId};
-pub use wire::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task, Training};
+pub use wire::{
+    Beat, Gender, Group, Part, Plan, Predict, Recording, Reject, Split, Task, Training,
+};

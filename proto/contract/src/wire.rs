@@ -12,7 +12,9 @@ mod generated {
     #![allow(missing_docs, clippy::all, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/voxage.v1.rs"));
 }
-pub use generated::{Beat, Gender, Group, Part, Plan, Recording, Reject, Split, Task, Training};
+pub use generated::{
+    Beat, Gender, Group, Part, Plan, Predict, Recording, Reject, Split, Task, Training,
+};
 
 /// The version that this build writes and the highest that it reads.
 pub const WIRE_VERSION: u32 = 1;

@@ -9,6 +9,7 @@ mod footer;
 mod mels;
 mod page;
 mod parts;
+mod predictions;
 mod row;
 mod samples;
 mod schema;
@@ -18,6 +19,7 @@ pub use decode::{Columns, Shard};
 pub use encode::encode;
 pub use footer::Footer;
 pub use mels::Mels;
+pub use predictions::predictions;
 pub use row::Row;
 pub use samples::{Sample, SampleTable};
 

@@ -88,7 +88,9 @@ pub(crate) async fn table(
 }
 
 /// Does work off the async runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     Ok(tokio::task::spawn_blocking(work).await.map_err(voxage_transport::Error::from)?)
 }
 

@@ -21,6 +21,7 @@ struct House {
     folder: tempfile::TempDir,
     store: Arc<dyn Store>,
     queue: InProcess,
+    scheduled: InProcess,
     progress: Arc<Progress>,
 }
 
@@ -29,7 +30,8 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("audio")).unwrap();
         let store = Arc::new(Dir::open(folder.path().join("root")).unwrap());
-        Self { folder, store, queue: InProcess::new(100), progress: Arc::default() }
+        let [queue, scheduled] = [(); 2].map(|()| InProcess::new(100));
+        Self { folder, store, queue, scheduled, progress: Arc::default() }
     }
 
     fn audio_root(&self) -> String {
@@ -59,7 +61,7 @@ impl House {
     fn start(&self, stop: &CancellationToken) -> tokio::task::JoinHandle<crate::Result<()>> {
         let worker = Worker {
             store: Arc::clone(&self.store),
-            queue: Arc::new(self.queue.clone()),
+            queues: vec![Arc::new(self.queue.clone()), Arc::new(self.scheduled.clone())],
             sources: Sources::any(),
             slots: 2,
             progress: Arc::clone(&self.progress),
@@ -158,6 +160,36 @@ async fn a_task_that_cannot_be_read_is_put_aside() {
     stop.cancel();
     timeout(PATIENCE, worker).await.unwrap().unwrap().unwrap();
     assert!(house.store.keys("").await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_queue_waits_for_the_other() {
+    let house = House::new();
+    let task = |lane: &str, i: usize| {
+        let of_task = (0..4).map(|k| house.recording(&format!("{lane}{i}-{k}"), Some(&tone())));
+        house.task(of_task.collect())
+    };
+    let many: Vec<_> = (0..40).map(|i| task("many", i)).collect();
+    let few: Vec<_> = (0..4).map(|i| task("few", i)).collect();
+    for task in &many {
+        house.publish(task).await;
+    }
+    for task in &few {
+        house.scheduled.publish(task.encode_to_vec().into()).await.unwrap();
+    }
+    let stop = CancellationToken::new();
+    let worker = house.start(&stop);
+    for task in &few {
+        house.shard(task).await;
+    }
+    // Both are made at about the same rate.
+    let made = house.store.keys("datasets/d/shards/").await.unwrap().len() - few.len();
+    assert!((1..20).contains(&made), "{made}");
+    for task in &many {
+        house.shard(task).await;
+    }
+    stop.cancel();
+    timeout(PATIENCE, worker).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
@@ -42,8 +42,8 @@ const MOST_PAUSE: Duration = Duration::from_secs(120);
 pub struct Worker {
     /// Where shards go.
     pub store: Arc<dyn Store>,
-    /// Where tasks come from.
-    pub queue: Arc<dyn Queue>,
+    /// Where tasks come from, from all alike.
+    pub queues: Vec<Arc<dyn Queue>>,
     /// The audio that it may read.
     pub sources: Sources,
     /// Recordings extracted at a time.
@@ -126,10 +126,15 @@ impl Worker {
     /// Works until `stop`, or until the queue closes.
     ///
     /// # Errors
-    /// If the queue fails.
+    /// If a queue fails.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         let pool = Pool::new(self.slots, self.sources.clone());
-        let mut deliveries = self.queue.consume(self.slots.max(1)).await?;
+        let mut deliveries = Vec::new();
+        for queue in &self.queues {
+            deliveries.push(queue.consume(self.slots.max(1)).await?);
+        }
+        // In turn: none waits for another's end.
+        let mut deliveries = stream::select_all(deliveries);
         let (worker, mut tasks) = (Arc::new(self), JoinSet::new());
         loop {
             tokio::select! {

@@ -12,6 +12,7 @@ pub mod device;
 pub mod error;
 pub mod estimator;
 pub mod evaluate;
+pub mod export;
 pub mod feed;
 pub mod fit;
 pub mod gp;

@@ -11,7 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use voxage_contract::training::{Event, Request};
 use voxage_contract::{Kind, Recording};
 use voxage_trainer::train::{self, End};
-use voxage_trainer::{Error, Result, malloc, predict, serve};
+use voxage_trainer::{Error, Result, export, malloc, predict, serve};
 
 fn main() -> ExitCode {
     malloc::keep_memory();
@@ -57,6 +57,11 @@ fn answer(runtime: &Handle) -> Result<Event> {
             let model = predict::predict(&request, recordings, runtime, &mut |event| say(&event))?;
             Event::Predicted { model }
         }
+        Request::PredictShards(request) => {
+            let model = predict::predict_shards(&request, runtime, &mut |event| say(&event))?;
+            Event::Predicted { model }
+        }
+        Request::Export(request) => Event::Exported { model: export::export(&request, runtime)? },
         Request::Serve(request) => {
             let stop = asked_to_stop(runtime);
             serve::serve(&request, runtime, &stop, &mut |event| say(&event))?;

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use tokio::runtime::Handle;
-use voxage_contract::training::{Event, PredictRequest, Prediction};
-use voxage_contract::{Features, Recording, Reject};
+use voxage_contract::training::{Event, PredictRequest, PredictShardsRequest, Prediction};
+use voxage_contract::{Features, Recording, Reject, SealedManifest};
 use voxage_extract::Extractor;
 use voxage_transport::source::Sources;
 
@@ -17,7 +17,7 @@ use crate::conformal::Conformal;
 use crate::estimator::{Estimates as _, Estimator};
 use crate::inputs::Example;
 use crate::models::Models;
-use crate::{Result, store};
+use crate::{Error, Result, store};
 
 /// Recordings that are extracted, then predicted, at a time.
 const CHUNK: usize = 64;
@@ -62,6 +62,41 @@ pub fn predict(
             say(Event::Prediction(prediction));
         }
     }
+}
+
+/// Predicts the recordings of shards, shard by shard, and gives the key of the model version
+/// used.
+///
+/// # Errors
+/// If there is no such model, manifest or shard, or the features are others than the model's.
+pub fn predict_shards(
+    request: &PredictShardsRequest,
+    runtime: &Handle,
+    say: &mut dyn FnMut(Event),
+) -> Result<String> {
+    let store = runtime.block_on(store::open(&request.root, &request.access))?;
+    let models = Models { store: &*store, runtime };
+    let model = models.find(&request.model)?;
+    let (card, estimator) = models.load(&model)?;
+    let bytes = runtime.block_on(store.get(&request.manifest))?;
+    let sealed: SealedManifest =
+        serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&request.manifest, error))?;
+    if sealed.spec_id != card.spec_id {
+        let (trained, found) = (card.spec_id.to_string(), sealed.spec_id.to_string());
+        return Err(Error::OtherFeatures { model, trained, found });
+    }
+    for shard in &request.shards {
+        let rows = runtime.block_on(voxage_dataset::rows(&*store, &sealed, shard))?;
+        let (recordings, mut features): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        for chunk in recordings.chunks(CHUNK) {
+            let features = features.drain(..chunk.len()).collect();
+            for prediction in predictions(chunk, features, &estimator, card.conformal.as_ref())? {
+                say(Event::Prediction(prediction));
+            }
+        }
+        say(Event::ShardPredicted { shard: shard.clone() });
+    }
+    Ok(model)
 }
 
 /// The features of a chunk, in its order, by as many threads as there are extractors.

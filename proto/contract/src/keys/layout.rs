@@ -67,6 +67,10 @@ pub fn is_known(key: &str) -> bool {
         ["schedules", schedule, "fires", due, file] => {
             name(schedule) && due.len() == 16 && due.ends_with('Z') && file.ends_with(".json")
         }
+        ["predictions", job, file] => {
+            let shard = file.strip_suffix(".parquet");
+            hex(job, 16) && shard.is_some_and(|shard| hex(shard, 32))
+        }
         ["runs", run, "predictions", file] => hex(run, 16) && file.ends_with(".csv"),
         _ => key == PROBE,
     }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ShardId;
 use crate::keys::{Name, run_id};
 
 mod augment;
@@ -32,6 +33,10 @@ pub enum Request {
     Evaluate(EvaluateRequest),
     /// Predict recordings, which follow as one [`crate::Recording`] a line.
     Predict(PredictRequest),
+    /// Predict recordings whose features are in shards.
+    PredictShards(PredictShardsRequest),
+    /// Write a network for others.
+    Export(ExportRequest),
     /// Predict over HTTP, until it is asked to stop.
     Serve(ServeRequest),
 }
@@ -157,6 +162,36 @@ pub struct PredictRequest {
     pub slots: usize,
 }
 
+/// Predict recordings whose features are in shards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictShardsRequest {
+    /// The store: a directory, or `s3://bucket/prefix`.
+    pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// Key of the model version, or its name for its champion.
+    pub model: String,
+    /// Key of the sealed manifest.
+    pub manifest: String,
+    /// The shards, by id.
+    pub shards: Vec<ShardId>,
+}
+
+/// Write a network for others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportRequest {
+    /// The store: a directory, or `s3://bucket/prefix`.
+    pub root: String,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// Key of the model version, or its name for its champion.
+    pub model: String,
+    /// Folder of this machine.
+    pub out: String,
+}
+
 /// Predict over HTTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServeRequest {
@@ -224,6 +259,11 @@ pub enum Event {
     },
     /// One recording's prediction, in the order of the request.
     Prediction(Prediction),
+    /// All recordings of a shard were predicted: those since the last such event.
+    ShardPredicted {
+        /// The shard.
+        shard: ShardId,
+    },
     /// Predictions are served from now on.
     Serving {
         /// Where.
@@ -250,6 +290,11 @@ pub enum Event {
     },
     /// The end of a training.
     Trained(Trained),
+    /// The end of an export.
+    Exported {
+        /// Key of the model version.
+        model: String,
+    },
     /// The end of an evaluation.
     Evaluated(Evaluated),
     /// The end of a prediction.

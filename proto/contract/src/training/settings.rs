@@ -382,12 +382,13 @@ impl TrainSettings {
         }
     }
 
-    /// What is not as by default: names, with dots, and values.
+    /// What is not as by default: names, with dots, and values, in the order of the names.
     #[must_use]
     pub fn changed(&self) -> Vec<(String, Value)> {
         let tree = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
         let mut changed = Vec::new();
         differences(&tree(&Self::default()), &tree(self), "", &mut changed);
+        changed.sort_by(|a, b| a.0.cmp(&b.0));
         changed
     }
 

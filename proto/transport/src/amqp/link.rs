@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::tcp::OwnedTLSConfig;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -90,14 +90,19 @@ impl Link {
     async fn connect(&self) -> Result<Connection> {
         let what = format!("connect to the queue's broker at {}", self.address);
         let runtime = lapin::runtime::default_runtime().map_err(|error| failed(&what, &error))?;
-        let properties =
-            ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connecting = Connection::connect_uri_with_config(
-            self.address.uri(),
-            properties,
-            self.tls.clone(),
-            runtime,
-        );
+        let connect = || {
+            let properties =
+                ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+            let (uri, tls) = (self.address.uri(), self.tls.clone());
+            Connection::connect_uri_with_config(uri, properties, tls, runtime.clone())
+        };
+        let connecting = async {
+            match connect().await {
+                // A greeting that came in pieces: seen once in some thousand connections.
+                Err(error) if matches!(error.kind(), ErrorKind::ParsingError(_)) => connect().await,
+                connected => connected,
+            }
+        };
         answered(&what, connecting).await
     }
 

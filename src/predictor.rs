@@ -1,0 +1,93 @@
+//! `voxage predictor`: predicts shards for whoever asks with `voxage predict --dataset`, until
+//! it is stopped.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Command;
+use futures::StreamExt as _;
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use voxage_contract::wire::WIRE_VERSION;
+use voxage_contract::{Predict, ShardId};
+use voxage_transport::{Delivery, Queue as _, Store};
+
+use crate::predicting::Job;
+use crate::settings::{Keys, Settings};
+use crate::trainer::{self, Failed};
+use crate::{Call, ends};
+
+pub const KEYS: Keys = &["root", "queue", "queue_name", "queue_ca", "s3", "log_format"];
+
+/// Deliveries of a message before it is put aside.
+const ATTEMPTS: u32 = 5;
+
+/// Before it is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+pub fn command() -> Command {
+    Command::new("predictor")
+        .about("Predict data sets for whoever asks; run as many as you like, anywhere")
+        .after_help("SIGTERM: what is in hand goes back to the queue, and it ends with code 0.")
+}
+
+pub async fn run(call: Call) -> Result<ExitCode> {
+    let settings = &call.resolved.settings;
+    trainer::find()?;
+    let store = settings.store().await?;
+    let amqp = settings.amqp().await?;
+    let mut deliveries = ends::predictions(&amqp).await?.consume(1).await?;
+    info!("predictor ready");
+    loop {
+        let delivery = tokio::select! {
+            () = call.stop.cancelled() => break,
+            delivery = deliveries.next() => match delivery {
+                Some(delivery) => delivery?,
+                None => break,
+            },
+        };
+        settle(settings, &*store, delivery, &call.stop).await?;
+    }
+    info!("predictor stopped");
+    amqp.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does what a message asks for, and settles it.
+async fn settle(
+    settings: &Settings,
+    store: &dyn Store,
+    delivery: Box<dyn Delivery>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let message = match Predict::decode(&**delivery.payload()) {
+        Ok(message) if message.version <= WIRE_VERSION => message,
+        Ok(newer) => {
+            warn!(version = newer.version, "a newer voxage asks: upgrade this one");
+            return Ok(delivery.retry(PAUSE).await?);
+        }
+        Err(error) => return Ok(delivery.dead_letter(&format!("no message: {error}")).await?),
+    };
+    let Predict { model, manifest, shards, .. } = message;
+    let shards: Vec<ShardId> = shards.iter().filter_map(|shard| ShardId::parse(shard)).collect();
+    let (job, n) = (Job { settings, store, model, manifest }, shards.len());
+    match job.predict(shards, stop, |_| {}).await {
+        Ok(()) => {
+            info!(model = job.model, shards = n, "predicted");
+            delivery.ack().await?;
+        }
+        Err(_) if stop.is_cancelled() => delivery.retry(Duration::ZERO).await?,
+        Err(error) => {
+            let lasting = error.downcast_ref::<Failed>().is_some_and(|failed| !failed.transient);
+            warn!(%error, "not predicted");
+            if lasting || delivery.attempt() >= ATTEMPTS {
+                delivery.dead_letter(&format!("{error:#}")).await?;
+            } else {
+                delivery.retry(PAUSE).await?;
+            }
+        }
+    }
+    Ok(())
+}
