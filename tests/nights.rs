@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::cluster::{Cluster, Service};
@@ -27,6 +29,33 @@ fn firing(cluster: &Cluster, ready: impl Fn(&Value) -> bool) -> Value {
             return newest;
         }
         assert!(start.elapsed() < PATIENCE, "{newest}\n{}", cluster.logs());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// Waits until the service of predictions answers by a version of the model.
+fn answers_by(cluster: &Cluster, server: &Service, audio: &[u8], version: &Value) {
+    let start = Instant::now();
+    loop {
+        let log = server.log();
+        let serving = log.lines().find(|line| line.contains("\"serving\""));
+        let serving: Option<Value> = serving.map(|line| serde_json::from_str(line).unwrap());
+        let model = serving.map(|line| {
+            let address = line["fields"]["address"].as_str().unwrap().to_owned();
+            let mut stream = TcpStream::connect(address).unwrap();
+            let head =
+                "POST /v1/predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length";
+            stream.write_all(format!("{head}: {}\r\n\r\n", audio.len()).as_bytes()).unwrap();
+            stream.write_all(audio).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let body: Value = serde_json::from_str(answer.rsplit("\r\n").next().unwrap()).unwrap();
+            body["model"].as_str().unwrap_or_default().to_owned()
+        });
+        if model == Some(format!("models/age/versions/{:08}/", version.as_u64().unwrap())) {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{version} {model:?}\n{}", cluster.logs());
         std::thread::sleep(Duration::from_millis(300));
     }
 }
@@ -76,6 +105,10 @@ fn three_nights_promote_what_is_better_and_nothing_else() {
         history["promotions"].as_array().unwrap().last().unwrap()["version"].clone()
     };
     assert_eq!(champion(&cluster), 1);
+    let voice = std::fs::read(audio.join(rows[0].split(',').nth(1).unwrap())).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    let server = cluster.service_with(&serve, |_| {});
+    answers_by(&cluster, &server, &voice, &champion(&cluster));
 
     // Night two: four times the recordings; a coordinator and a trainer die on the way.
     write(&cluster, "manifests/two.csv", header, &rows[60..]);
@@ -94,6 +127,7 @@ fn three_nights_promote_what_is_better_and_nothing_else() {
     let promoted = decided["promote"] == true;
     assert_eq!(night["end"]["outcome"] == "promoted", promoted, "{night}");
     assert_eq!(decided["champion"], 1);
+    answers_by(&cluster, &server, &voice, &champion(&cluster));
     let words = decided["checks"].as_array().unwrap().iter().map(|check| check["words"].as_str());
     assert!(words.flatten().any(|words| words.contains("of the champion over")), "{decided}");
 
@@ -126,6 +160,7 @@ fn three_nights_promote_what_is_better_and_nothing_else() {
     if promoted {
         cluster.json(&["models", "rollback", "age"]);
         assert_eq!(champion(&cluster), 1);
+        answers_by(&cluster, &server, &voice, &1.into());
     }
     let refused = cluster.command(&["models", "rollback", "age"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
@@ -143,6 +178,7 @@ fn three_nights_promote_what_is_better_and_nothing_else() {
     assert_eq!(said["decision"]["promote"], false, "{said}");
     cluster.json(&["models", "promote", "age@3", "--force"]);
     assert_eq!(champion(&cluster), 3);
+    answers_by(&cluster, &server, &voice, &3.into());
     let verified = cluster.json(&["verify", "calls"]);
     assert_eq!(verified["ok"], true, "{verified}");
 }
