@@ -17,6 +17,7 @@ use crate::estimator::Estimator;
 use crate::inputs::Tensors;
 use crate::models::Models;
 use crate::network::Network;
+use crate::scaler::{Input, Scaler};
 use crate::{Error, Result, store};
 
 /// What the inputs are, for whoever feeds the network.
@@ -85,30 +86,54 @@ fn trace(network: &Network) -> Result<CModule> {
         Tensor::full([1], frames, (Kind::Int64, Device::Cpu)),
         Tensor::zeros([1, columns], options),
     ];
-    let mut forward = |inputs: &[Tensor]| vec![age(network, inputs)];
+    let table = Table::of(scaler);
+    let mut forward = |inputs: &[Tensor]| vec![age(network, &table, inputs)];
     let trace = || CModule::create_by_tracing("Voxage", "forward", &inputs, &mut forward);
     Ok(tch::no_grad(trace)?)
 }
 
+/// How a table is scaled, as rows `[1, inputs]`: made before the trace, which keeps of numbers
+/// that are copied into a tensor nothing but its size.
+struct Table {
+    /// What stands for a missing number.
+    usual: Tensor,
+    offset: Tensor,
+    factor: Tensor,
+    /// The greatest magnitude after scaling.
+    clip: Tensor,
+}
+
+impl Table {
+    fn of(scaler: &Scaler) -> Self {
+        let row = |of: fn(&Input) -> f64| {
+            let numbers: Vec<f32> = scaler.inputs.iter().map(|input| of(input) as f32).collect();
+            Tensor::from_slice(&numbers).unsqueeze(0)
+        };
+        Self {
+            usual: row(|input| input.impute.unwrap_or(input.offset)),
+            offset: row(|input| input.offset),
+            factor: row(|input| input.factor),
+            clip: row(|input| input.clip.unwrap_or(f64::from(f32::MAX))),
+        }
+    }
+
+    fn scaled(&self, raw: &Tensor) -> Tensor {
+        let known = raw.where_self(&raw.isnan().logical_not(), &self.usual);
+        let scaled = (known - &self.offset) * &self.factor;
+        scaled.minimum(&self.clip).maximum(&self.clip.neg())
+    }
+}
+
 /// The age, `[1]`, in years, of `mel`, `valid` (how many of its frames are the recording's) and
 /// `table`.
-fn age(network: &Network, inputs: &[Tensor]) -> Tensor {
+fn age(network: &Network, scaling: &Table, inputs: &[Tensor]) -> Tensor {
     let scaler = &network.inputs.scaler;
     let (mel, table) = (&inputs[0], &inputs[2]);
     let span = f64::from(scaler.mel_max_db - scaler.mel_min_db);
     let factor = if span > 0.0 { span.recip() } else { 0.0 };
     let images = (mel - f64::from(scaler.mel_min_db)) * factor;
-    let row = |of: &dyn Fn(&crate::scaler::Input) -> f64| {
-        let numbers: Vec<f32> = scaler.inputs.iter().map(|input| of(input) as f32).collect();
-        Tensor::from_slice(&numbers).unsqueeze(0)
-    };
     let known = scaler.inputs.len() as i64;
-    let columns = table.narrow(1, 0, known);
-    let usual = row(&|input| input.impute.unwrap_or(input.offset));
-    let columns = columns.where_self(&columns.isnan().logical_not(), &usual);
-    let columns = (columns - row(&|input| input.offset)) * row(&|input| input.factor);
-    let clip = row(&|input| input.clip.unwrap_or(f64::from(f32::MAX)));
-    let columns = columns.minimum(&clip).maximum(&clip.neg());
+    let columns = scaling.scaled(&table.narrow(1, 0, known));
     let embedding = table.narrow(1, known, scaler.embedding as i64);
     let embedding = embedding * (scaler.embedding as f64).sqrt();
     let tensors = Tensors {
@@ -128,7 +153,6 @@ fn age(network: &Network, inputs: &[Tensor]) -> Tensor {
 mod tests {
     use super::*;
     use crate::inputs::Example;
-    use crate::scaler::{Input, Scaler};
     use voxage_contract::training::{Architecture, Loss, TrainSettings};
     use voxage_contract::{Gender, Mel, MelStorage};
 
@@ -163,7 +187,7 @@ mod tests {
             let mut network = Network::new(&settings, scaler, Device::Cpu).unwrap();
             // Its last layer begins with nothing.
             for (_, mut weight) in network.weights.variables() {
-                tch::no_grad(|| weight += Tensor::rand_like(&weight) * 0.01);
+                tch::no_grad(|| weight += (Tensor::rand_like(&weight) - 0.5) * 0.01);
             }
             let cells: Vec<f32> = (0..90 * N_MELS).map(|i| -80.0 + (i * 37 % 85) as f32).collect();
             let mel = Mel::encode(&cells, MelStorage::F32);
