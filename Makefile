@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-models bench-networks bench-scale bench-serve check-export chaos fuzz clean
+.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-scale bench-serve check-export chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-steps               the training step's speed beside PyTorch's"
 	@echo "make bench-networks            the training step's time of every network"
 	@echo "make bench-models SEEDS=3      every model and setting on the same folds; goes on where it was"
+	@echo "make bench-trees               trees on the same folds, and blended with the default"
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
 	@echo "make bench-serve               latency and throughput of predictions over HTTP"
 	@echo "make check-export              exported networks beside voxage, in PyTorch and onnxruntime"
@@ -82,6 +83,11 @@ bench-serve: build
 bench-models: build
 	@VOXAGE_WEIGHTS=$$(deploy/weights) tests/bench/models.py $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage \
 	  "$(data)" "$(cache)/bench-models" --seeds "$(or $(SEEDS),3)"
+
+# Trees on the folds of bench-models, which must have been run.
+bench-trees: build
+	@$$(deploy/venv tests/bench/trees.txt) tests/bench/trees.py $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage \
+	  "$(cache)/bench-models"
 
 # The training step of every network on the processor.
 bench-networks: setup

@@ -76,6 +76,9 @@ fn a_batch_that_nobody_can_read_keeps_no_other_from_its_end() {
     let _worker = cluster.worker();
     let mine = ["submit", mine.to_str().unwrap(), "--dataset", "d", "--wait"];
     let waits = cluster.command(&mine).spawn().unwrap();
+    while !cluster.command(&["status", "d", "--queue", ""]).output().unwrap().status.success() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     cluster.json(&["submit", &other, "--dataset", "d"]);
     assert!(waits.wait_with_output().unwrap().status.success(), "{}", cluster.logs());
     let looked = status(&cluster, "d", |status| !status["queue"]["troubles"]["d"].is_null());
