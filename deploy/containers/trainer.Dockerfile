@@ -47,7 +47,9 @@ ENTRYPOINT ["/usr/local/bin/voxage"]
 CMD ["--help"]
 
 FROM programs AS cpu
-COPY --from=build /out/libtorch /opt/libtorch
+# Without the headers.
+COPY --from=build /out/libtorch/torch/lib /opt/libtorch/torch/lib
+COPY --from=build /out/libtorch/nvidia /opt/libtorch/nvidia
 
 # The last, and so what is built if no target is named.
 FROM programs AS cuda
