@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-scale bench-serve check-export chaos fuzz clean
+.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-scale bench-serve check-export chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
 	@echo "make bench-serve               latency and throughput of predictions over HTTP"
 	@echo "make check-export              exported networks beside voxage, in PyTorch and onnxruntime"
+	@echo "make check-deploy              container files, compose file, Helm chart and systemd unit, by their tools"
 	@echo "make chaos                     the tests of faults, three times, on batches five times as large"
 	@echo "make fuzz MINUTES=60           look for files that break the extractor"
 	@echo "make build                     voxage and voxage-trainer, optimised"
@@ -32,7 +33,7 @@ build: setup
 demo: build
 	@deploy/demo "$(DATA)"
 
-# Formatting, lints, licences and fences.
+# Formatting, lints, licences, fences and the files for production.
 lint:
 	@deploy/setup test
 	cargo fmt --all --check
@@ -40,6 +41,12 @@ lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --locked --offline --workspace check bans licenses sources
 	deploy/fences
+	deploy/check
+
+# What is checked of what is for production; nothing of it is built or started.
+check-deploy:
+	@deploy/setup test
+	@deploy/check
 
 # All targets at once: alone, the commands would be built a second time.
 test: lint

@@ -1,0 +1,35 @@
+"""Checks what the schema of compose files cannot: that what is referred to is there, and our own rules."""
+
+import pathlib
+import sys
+
+import yaml
+
+here = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(here.parent))
+from settings import unknown
+
+# With merge keys carried out, as compose does.
+document = yaml.safe_load((here / "compose.yaml").read_text())
+
+for name, service in document["services"].items():
+    for other in service.get("depends_on", {}):
+        assert other in document["services"], f"{name} waits for {other}, which is not there"
+    for volume in service.get("volumes", []):
+        assert volume.split(":")[0] in document["volumes"], f"{name}: no volume {volume}"
+    names = service.get("environment", {})
+    assert not unknown(names), f"{name}: no settings of voxage: {unknown(names)}"
+    for key, value in names.items():
+        if "PASS" in key or "SECRET" in key:
+            assert value.startswith("${"), f"{name}: {key} stands in the file"
+    if "build" in service:
+        build = service["build"]
+        context = (here / build["context"]).resolve()
+        text = (context / build["dockerfile"]).read_text()
+        if "target" in build:
+            assert f" AS {build['target']}\n" in text, f"{name}: no stage {build['target']}"
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+    else:
+        assert "@sha256:" in service["image"], f"{name}: {service['image']} is not pinned"
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:"), f"{name}: {port} is open to others"
