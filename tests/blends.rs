@@ -46,7 +46,7 @@ fn a_blend_says_the_weighted_mean_of_its_members() {
         json(&[&args[..], more].concat())
     };
     train(&[QUICK, &["--seed", "2", "--validation-turn", "1"]].concat());
-    train(&["--architecture", "gp"]);
+    train(&["--architecture", "trees"]);
     let blend = |more: &[&str]| call(&[&["models", "blend", "--root", &root], more].concat());
     let args = ["age@1", "age@2", "age@3", "--weights", "1,1,2", "--json"];
     let made = blend(&args);

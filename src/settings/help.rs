@@ -43,7 +43,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("spec.limits.extract_s", "Longest time to extract a recording in, in seconds"),
     (
         "train.architecture",
-        "What learns: gp (a Gaussian process), ridge, or a network: seed-cnn-mlp, se-resnet, ecapa, efficientnet-b0 to -b3, se-resnext50 or nfnet-f0",
+        "What learns: gp (a Gaussian process), ridge, trees, or a network: seed-cnn-mlp, se-resnet, ecapa, efficientnet-b0 to -b3, se-resnext50 or nfnet-f0",
     ),
     (
         "train.channels",

@@ -20,6 +20,7 @@ WAYS = [
     ("gp", False, ["--architecture", "gp"]),
     ("gp, log age", False, ["--architecture", "gp", "--target", "log_age"]),
     ("gp, age", False, ["--architecture", "gp", "--target", "age"]),
+    ("trees", False, ["--architecture", "trees"]),
     ("seed-cnn-mlp", False, REPORT),
     ("… target age", False, [*REPORT[:2], "--target", "age"]),
     ("… loss huber", False, [*REPORT, "--loss", "huber"]),
@@ -42,6 +43,7 @@ WAYS = [
     ("nfnet-f0", False, ["--architecture", "nfnet-f0", "--epochs", "15"]),
     ("ridge + embedding", True, ["--architecture", "ridge"]),
     ("gp + embedding", True, ["--architecture", "gp"]),
+    ("trees + embedding", True, ["--architecture", "trees"]),
     ("ecapa + embedding", True, ["--architecture", "ecapa", *SMALL]),
 ]
 CERTAIN = {"ridge", "gp"}

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tch::Device;
-use voxage_contract::training::TrainSettings;
+use voxage_contract::training::{Architecture, TrainSettings};
 
 use crate::blend::Blend;
 use crate::gp::{AgeProcess, Columns, Row};
 use crate::inputs::{Batch, Example, Inputs};
 use crate::network::Network;
 use crate::scaler::Scaler;
+use crate::trees::AgeTrees;
 use crate::{Error, Result};
 
 /// What predicts.
@@ -20,7 +21,9 @@ pub enum Estimator {
     Network(Box<Network>),
     /// A Gaussian process.
     Process(AgeProcess),
-    /// Several of either.
+    /// Trees.
+    Trees(AgeTrees),
+    /// Several of any.
     Blend(Blend),
 }
 
@@ -30,7 +33,7 @@ pub struct Estimate {
     /// In years.
     pub age: f64,
     /// How unsure it is beside others, before any calibration: of a process its standard
-    /// deviation in years, of a network always 1.
+    /// deviation in years, of trees that among them, of a network always 1.
     pub spread: f64,
 }
 
@@ -39,7 +42,7 @@ pub struct Estimate {
 pub enum Taken {
     /// By a network.
     Network(Arc<Inputs>, Batch),
-    /// By a process.
+    /// By a process or by trees.
     Process(Arc<Columns>, Vec<Row>),
     /// By each member of a blend.
     Blend(Vec<Taken>),
@@ -50,7 +53,7 @@ pub enum Taken {
 pub enum Taker {
     /// Of a network.
     Network(Arc<Inputs>),
-    /// Of a process.
+    /// Of a process or of trees.
     Process(Arc<Columns>),
     /// Of each member of a blend.
     Blend(Vec<Taker>),
@@ -132,11 +135,24 @@ impl Estimates for AgeProcess {
     }
 }
 
+impl Estimates for AgeTrees {
+    fn taker(&self) -> Taker {
+        Taker::Process(Arc::clone(&self.columns))
+    }
+
+    fn estimates(&self, taken: &Taken) -> Result<Vec<Estimate>> {
+        let Taken::Process(_, rows) = taken else { return Err(Error::of_another_kind()) };
+        let predicted = self.predict(rows).into_iter();
+        Ok(predicted.map(|(age, spread)| Estimate { age, spread }).collect())
+    }
+}
+
 impl Estimates for Estimator {
     fn taker(&self) -> Taker {
         match self {
             Self::Network(network) => network.taker(),
             Self::Process(process) => process.taker(),
+            Self::Trees(trees) => trees.taker(),
             Self::Blend(blend) => blend.taker(),
         }
     }
@@ -145,6 +161,7 @@ impl Estimates for Estimator {
         match self {
             Self::Network(network) => network.estimates(taken),
             Self::Process(process) => process.estimates(taken),
+            Self::Trees(trees) => trees.estimates(taken),
             Self::Blend(blend) => blend.estimates(taken),
         }
     }
@@ -159,6 +176,7 @@ impl Estimator {
         Ok(match self {
             Self::Network(network) => vec![network.to_bytes()?],
             Self::Process(process) => vec![process.to_bytes()?],
+            Self::Trees(trees) => vec![trees.to_bytes()?],
             Self::Blend(blend) => blend.files()?,
         })
     }
@@ -173,6 +191,9 @@ impl Estimator {
         key: &str,
         bytes: &[u8],
     ) -> Result<Self> {
+        if settings.architecture == Architecture::Trees {
+            return Ok(Self::Trees(AgeTrees::load(key, bytes)?));
+        }
         if settings.architecture.is_process() {
             return Ok(Self::Process(AgeProcess::load(key, bytes)?));
         }

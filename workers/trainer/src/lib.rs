@@ -34,6 +34,7 @@ pub mod store;
 pub mod tensorboard;
 pub mod tensors;
 pub mod train;
+pub mod trees;
 pub mod years;
 
 pub use error::{Error, Result};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use voxage_contract::scores::scores;
 use voxage_contract::training::{
-    Access, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest, TrainSettings,
-    Trained,
+    Access, Architecture, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest,
+    TrainSettings, Trained,
 };
 use voxage_contract::{SealedManifest, Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
@@ -24,6 +24,7 @@ use crate::models::{Card, Models};
 use crate::run::Run;
 use crate::scaler::Scaler;
 use crate::session::{Position, Session, Training};
+use crate::trees::AgeTrees;
 use crate::{Error, Result, store};
 
 /// Between two looks at a run that another process is at.
@@ -138,6 +139,8 @@ fn carry_out(
     let dataset = open(store, runtime, place, &request.manifest, settings, request.fold.clone())?;
     let fitted = if !request.blend.is_empty() {
         Fitted::blend(request, &**store, runtime)?
+    } else if settings.architecture == Architecture::Trees {
+        Fitted::trees(&dataset, settings, upkeep.loader_threads)?
     } else if settings.architecture.is_process() {
         say(Event::Note {
             message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
@@ -290,6 +293,20 @@ impl Fitted {
         let (conformal, validation_rmse) = held_out(settings.coverage, &predicted);
         let (position, scaler, members) = (Position::default(), None, Vec::new());
         let estimator = Estimator::Process(process);
+        Ok(Self { estimator, conformal, validation_rmse, training, position, scaler, members })
+    }
+
+    /// Trees, like a process, learn from the validation split once calibrated on it.
+    fn trees(dataset: &Dataset, settings: &TrainSettings, threads: usize) -> Result<Self> {
+        let fit = |splits: &[Split]| AgeTrees::fit(dataset, settings, splits, threads);
+        let (mut trees, mut training) = fit(&[Split::Train])?;
+        let predicted = predicted(dataset, &trees, Split::Validation, threads)?;
+        if !predicted.is_empty() {
+            (trees, training) = fit(&[Split::Train, Split::Validation])?;
+        }
+        let (conformal, validation_rmse) = held_out(settings.coverage, &predicted);
+        let (position, scaler, members) = (Position::default(), None, Vec::new());
+        let estimator = Estimator::Trees(trees);
         Ok(Self { estimator, conformal, validation_rmse, training, position, scaler, members })
     }
 

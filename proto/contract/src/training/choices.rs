@@ -122,6 +122,9 @@ pub enum Architecture {
     /// The same with nothing but straight lines, over the table and the embedding alone.
     #[serde(rename = "ridge")]
     Ridge,
+    /// Extremely randomised trees over the table and the embedding.
+    #[serde(rename = "trees")]
+    Trees,
     /// The original report's: convolutions over the image, an MLP over the table, joined.
     #[serde(rename = "seed-cnn-mlp")]
     SeedCnnMlp,
@@ -166,7 +169,13 @@ impl Architecture {
     pub fn is_published(self) -> bool {
         !matches!(
             self,
-            Self::Gp | Self::Ridge | Self::SeedCnnMlp | Self::SeResNet | Self::Ecapa | Self::Blend
+            Self::Gp
+                | Self::Ridge
+                | Self::Trees
+                | Self::SeedCnnMlp
+                | Self::SeResNet
+                | Self::Ecapa
+                | Self::Blend
         )
     }
 
@@ -176,6 +185,7 @@ impl Architecture {
         match self {
             Self::Gp => "gp",
             Self::Ridge => "ridge",
+            Self::Trees => "trees",
             Self::SeedCnnMlp => "seed-cnn-mlp",
             Self::SeResNet => "se-resnet",
             Self::Ecapa => "ecapa",

@@ -218,7 +218,9 @@ impl TrainSettings {
             "architecture" | "target" | "seed" | "validation_share" | "validation_turn"
             | "test_share" | "coverage" | "device" | "threads" => true,
             "points" => self.architecture.is_process(),
-            _ if self.architecture.is_process() => false,
+            _ if self.architecture.is_process() || self.architecture == Architecture::Trees => {
+                false
+            }
             "channels" | "image_units" => seed,
             "se_resnet" => self.architecture == Architecture::SeResNet,
             "ecapa" => self.architecture == Architecture::Ecapa,

@@ -157,8 +157,8 @@ impl AgeProcess {
     }
 }
 
-/// The positions of the rows that become points; none if all do.
-fn choose(n: u64, points: usize, seed: u64) -> Option<HashSet<u64>> {
+/// The positions of the rows that are drawn, of more than `points`; none if all are.
+pub(crate) fn choose(n: u64, points: usize, seed: u64) -> Option<HashSet<u64>> {
     (n > points as u64).then(|| {
         let mut rng = Rng::new(&[seed, 0x6AAD]);
         let mut chosen = HashSet::with_capacity(points);
@@ -171,7 +171,7 @@ fn choose(n: u64, points: usize, seed: u64) -> Option<HashSet<u64>> {
 
 /// The rows of some splits that `wanted` says yes to by their position, with their ages, some
 /// at a time.
-fn read(
+pub(crate) fn read(
     dataset: &Dataset,
     splits: &[Split],
     columns: &Arc<Columns>,

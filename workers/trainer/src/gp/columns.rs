@@ -132,6 +132,19 @@ impl Columns {
         names.chain(table).map(str::to_owned).collect()
     }
 
+    /// How many numbers a row has.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.before_table() + self.table.len() + 1
+    }
+
+    /// A row in which what is usual stands for what is missing.
+    #[must_use]
+    pub fn filled(&self, row: &Row) -> Row {
+        let filled = row.iter().zip(&self.usual);
+        filled.map(|(x, usual)| if x.is_nan() { *usual } else { *x }).collect()
+    }
+
     /// Rows as one tensor a group, `[n, columns]`.
     #[must_use]
     pub fn tensors(&self, rows: &[Row]) -> Vec<Tensor> {

@@ -9,6 +9,7 @@ mod process;
 mod statistics;
 
 pub use age::AgeProcess;
+pub(crate) use age::{choose, read};
 pub use columns::{Columns, Row};
 pub use kernel::{Group, Shape};
 pub use process::{Process, Rows};

@@ -63,7 +63,7 @@ pub fn backbone(
             let why = "train.architecture: a blend is not trained: `voxage models blend` makes one";
             return Err(Error::Setting(why.into()));
         }
-        Architecture::Gp | Architecture::Ridge => {
+        Architecture::Gp | Architecture::Ridge | Architecture::Trees => {
             let name = settings.architecture.name();
             return Err(Error::Setting(format!("train.architecture: {name} is no network")));
         }
