@@ -147,6 +147,12 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             call.output.answer(&json!({ "promotions": all }), || past(model, &all))?;
         }
         ("blend", [_, _, ..]) => {
+            let mut unique = names.clone();
+            unique.sort();
+            unique.dedup();
+            if unique.len() < names.len() {
+                bail!("name each version once: --weights says how much one counts");
+            }
             let versions = names.iter().map(|name| version(name)).collect::<Result<Vec<_>>>()?;
             blend::make(&call, store, &versions).await?;
         }

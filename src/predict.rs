@@ -137,6 +137,15 @@ async fn of_dataset(call: &Call) -> Result<ExitCode> {
     }
     let out = call.matches.get_one::<PathBuf>("out").and_then(|out| out.to_str());
     let out = out.context("say with --out where the Parquet files go: a folder, or s3://…")?;
+    let place = |text: &str| match text.starts_with("s3://") {
+        true => Ok(PathBuf::from(text)),
+        false => std::path::absolute(text),
+    };
+    if place(out)?.starts_with(place(&settings.root)?) {
+        bail!(
+            "--out {out} is within the root, where everything is voxage's: name a place beside it"
+        );
+    }
     let store = settings.existing_store().await?;
     let manifest = train::newest(&*store, settings).await?;
     let Some(model) = registry::find(&*store, &settings.model).await? else {

@@ -175,7 +175,8 @@ impl Job<'_> {
     /// Copies all parts to a folder or `s3://bucket/prefix`.
     pub async fn copy(&self, shards: &[ShardId], out: &str) -> Result<()> {
         let place: Box<dyn Store> = if out.starts_with("s3://") {
-            Box::new(S3::open(out, &self.settings.s3()).await?)
+            // Not probed, which would leave an object that is no Parquet.
+            Box::new(S3::unproved(out, &self.settings.s3()).await?)
         } else {
             Box::new(Dir::open(out)?)
         };
@@ -187,7 +188,8 @@ impl Job<'_> {
                 if place.put_new(&to, bytes.clone()).await? == Put::Exists
                     && place.get(&to).await? != bytes
                 {
-                    bail!("{out} has another {to}: name a place of its own for each model");
+                    bail!("{out} has another {to}, of another model or another version of the data set: \
+                         name a place of its own");
                 }
                 Ok(())
             }

@@ -87,8 +87,16 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             bail!("say which: `voxage schedule {action} NAME`; `voxage schedule list` lists them");
         }
         let store = settings.existing_store().await?;
-        let all = schedules(&*store).await?;
-        call.output.answer(&json!({ "schedules": all }), || listed(&all))?;
+        let mut all = Vec::new();
+        for standing in schedules(&*store).await? {
+            let last = firings(&*store, &standing.name).await?.pop();
+            all.push((standing, last));
+        }
+        let json: Vec<_> = all
+            .iter()
+            .map(|(schedule, last)| json!({ "schedule": schedule, "last": last }))
+            .collect();
+        call.output.answer(&json!({ "schedules": json }), || listed(&all))?;
         return Ok(ExitCode::SUCCESS);
     };
     if action == "add" {
@@ -185,17 +193,26 @@ fn next(schedule: &Schedule) -> Option<String> {
     (schedule.state == State::Active).then(|| next.local(calendar.zone))
 }
 
-fn listed(all: &[Standing]) -> String {
+fn listed(all: &[(Standing, Option<Firing>)]) -> String {
     if all.is_empty() {
         return "there are no schedules yet: `voxage schedule add` makes one\n".into();
     }
-    let mut text =
-        format!("{:16} {:8} {:16} {:16} {:26}\n", "schedule", "state", "data set", "model", "next");
-    for Standing { name, schedule, .. } in all {
+    let mut text = format!(
+        "{:16} {:8} {:16} {:16} {:26} {}\n",
+        "schedule", "state", "data set", "model", "next", "last"
+    );
+    for (Standing { name, schedule, .. }, last) in all {
         let (name, dataset, model) =
             (name.as_str(), schedule.dataset.as_str(), schedule.model.as_str());
         let next = next(schedule).unwrap_or_else(|| "–".into());
-        text += &format!("{name:16} {:8} {dataset:16} {model:16} {next}\n", state(schedule));
+        let last = match last {
+            None => "–".to_owned(),
+            Some(Firing { end: Some(end), .. }) => format!("{:?}", end.outcome).to_lowercase(),
+            Some(firing) if firing.failed() => "failed: `voxage schedule history`".into(),
+            Some(firing) => format!("at work: {}", firing.stage()),
+        };
+        text +=
+            &format!("{name:16} {:8} {dataset:16} {model:16} {next:26} {last}\n", state(schedule));
     }
     text
 }
@@ -244,6 +261,9 @@ fn told(firing: &Firing, zone: Zone) -> String {
             entry.done.known
         );
         line(entry.at, "taken in", words);
+        for bad in &entry.done.bad {
+            line(entry.at, "left out", bad.clone());
+        }
     }
     if let Some(entry) = &firing.sealed {
         let sealed = &entry.done;

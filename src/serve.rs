@@ -41,6 +41,10 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u64).range(1..=1 << 20)),
         )
         .arg(
+            number("duration-s", "600", "Longest recording that it takes, in seconds")
+                .value_parser(value_parser!(u64).range(1..=10_800)),
+        )
+        .arg(
             number("timeout-s", "30", "How long a request may take")
                 .value_parser(value_parser!(f64)),
         )
@@ -61,6 +65,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         slots: settings.slots,
         body_mib,
         memory_mib,
+        duration_s: whole("duration-s"),
         timeout_s: call.matches.get_one::<f64>("timeout-s").copied().unwrap_or(30.0).max(0.1),
     });
     let trainer = Trainer::start(&request).await?;

@@ -76,6 +76,7 @@ fn a_data_set_is_predicted_as_its_recordings_are() {
         (&["--out", "x", "a.wav"][..], "either --dataset"),
         (&[], "say with --out"),
         (&["--out", "x", "--model", "none"], "no model 'none'"),
+        (&["--out", &place.text("root/out")], "within the root"),
     ] {
         let refused = predict(args);
         assert_eq!(refused.status.code(), Some(1), "{args:?}");

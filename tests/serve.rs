@@ -175,6 +175,19 @@ fn what_is_wrong_is_said_and_costs_nothing() {
     // A body that never comes.
     let head = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
     assert_eq!(server.raw(head, b"some").0, 408);
+    // Bodies that are only claimed take no room from others.
+    let head = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+    let idle: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let start = Instant::now();
+    assert_eq!(server.predict("", &audio).0, 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    drop(idle);
     let (status, _) = server.ask("GET /v2/predict", "", b"");
     assert_eq!(status, 404);
     assert_eq!(server.ask("GET /v1/predict", "", b"").0, 405);

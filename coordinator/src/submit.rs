@@ -145,8 +145,9 @@ async fn enter(store: &dyn Store, dataset: &Name, batch: &Batch) -> Result<(u64,
     let bytes = serde_json::to_vec_pretty(batch).map_err(|e| Error::damaged("the batch", e))?;
     loop {
         let register = Register::read(store, dataset).await?;
+        // Of a schedule's, another coordinator may have entered it just now.
         if let Some(newest) = register.newest()
-            && !batch.stat_sources
+            && (batch.scheduled || !batch.stat_sources)
             && read(store, dataset, newest).await? == *batch
         {
             return Ok((newest, false));

@@ -19,6 +19,8 @@ WAYS = {
     "ecapa": ["--image", "random_crop", "--target", "age", "--loss", "mean_variance"],
     "efficientnet-b0": ["--image", "first", "--target", "log_age"],
     "se-resnext50": ["--image", "first"],
+    "seed-cnn-mlp ": ["--image", "resize"],
+    "se-resnet ": ["--image", "resize", "--frames", "300"],
 }
 
 
@@ -48,7 +50,7 @@ def main():
     manifest = work / "voices/recordings.csv"
     root = work / "root"
     for architecture, settings in WAYS.items():
-        model = call(voxage, "run", manifest, "--root", root, "--dataset", "d", "--architecture", architecture,
+        model = call(voxage, "run", manifest, "--root", root, "--dataset", "d", "--architecture", architecture.strip(),
                      "--epochs", "20", "--learning-rate", "0.001", "--validation-share", "0", "--schedule", "constant", *settings)["model"]
         folder = work / architecture
         call(voxage, "models", "export", "age@newest", "--root", root, "--out", folder)

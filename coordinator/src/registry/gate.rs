@@ -10,7 +10,7 @@ use voxage_contract::scores::{AGE_BANDS, age_band};
 use voxage_contract::{Name, keys};
 use voxage_transport::{Store, StoreExt as _};
 
-use super::{Card, card, champion};
+use super::{Card, card, champion, history, was_taken_back};
 use crate::study::{Bounded, bounded};
 use crate::{Error, Result};
 
@@ -125,6 +125,16 @@ pub async fn decide(
         }
     };
     checks.extend(coverage(gate, own.settings.coverage, &said));
+    if was_taken_back(&history(store, model).await?, candidate) {
+        checks.push(Check {
+            name: "taken back".into(),
+            passed: false,
+            words: format!(
+                "{model}@{candidate} was the champion and was rolled back: `voxage models promote \
+                 {model}@{candidate} --force` makes it the champion again"
+            ),
+        });
+    }
     let promote = checks.iter().all(|check| check.passed);
     Ok(Decision { candidate, champion, manifest: own.manifest, promote, difference, checks })
 }

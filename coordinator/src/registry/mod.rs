@@ -195,6 +195,22 @@ pub async fn promote(
     Ok(promotion)
 }
 
+/// Whether a version was the champion and somebody went back behind it, after which nobody
+/// made it the champion by hand.
+pub(crate) fn was_taken_back(history: &[Promotion], version: u64) -> bool {
+    let (mut standing, mut taken_back) = (Vec::new(), false);
+    for promotion in history {
+        match promotion.reason {
+            Reason::Rollback => taken_back |= standing.pop() == Some(version),
+            _ => standing.push(promotion.version),
+        }
+        if promotion.version == version && promotion.reason == Reason::Hand {
+            taken_back = false;
+        }
+    }
+    taken_back
+}
+
 /// Makes the champion of before the champion again.
 ///
 /// # Errors

@@ -53,13 +53,18 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// The calendar of a cron expression (five fields, or six with seconds) in a time zone of
-    /// the IANA's names.
+    /// The calendar of a cron expression of five fields in a time zone of the IANA's names.
     ///
     /// # Errors
     /// What is wrong with either, and what is right.
     pub fn new(cron: &str, zone: &str) -> Result<Self, String> {
-        let parsed = Cron::from_str(cron).map_err(|error| {
+        // Six fields would begin with seconds: more likely, one is too many.
+        let fields = cron.split_whitespace().count();
+        let parsed = match fields {
+            5 => Cron::from_str(cron).map_err(|error| error.to_string()),
+            n => Err(format!("it has {n} fields")),
+        };
+        let parsed = parsed.map_err(|error| {
             format!(
                 "'{cron}' is no cron expression ({error}): write five fields, minute, hour, day, \
                  month, weekday, such as \"0 2 * * *\" for every night at two"
@@ -133,6 +138,8 @@ mod tests {
     fn what_cannot_be_is_refused_with_what_is_right() {
         let refused = |cron, zone| Calendar::new(cron, zone).unwrap_err();
         assert!(refused("at two", "UTC").contains("five fields"));
+        assert!(refused("0 2 * * * *", "UTC").contains("it has 6 fields"));
+        assert!(refused("@daily", "UTC").contains("it has 1 fields"));
         assert!(refused("0 2 * * *", "Rome").contains("Europe/Rome"));
         assert!(refused("0 0 30 2 *", "UTC").contains("never"));
     }

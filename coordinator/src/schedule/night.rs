@@ -73,7 +73,7 @@ impl<S: Stages> Night<'_, S> {
             } else if let Some(why) = &firing.claim.skipped {
                 self.end(firing, Outcome::Skipped, why).await?;
             } else if !firing.failed() && !std::mem::replace(&mut busy, true) {
-                self.advance(firing).await?;
+                self.advance(firing, schedule.state == State::Active).await?;
             }
         }
         Ok(())
@@ -110,12 +110,13 @@ impl<S: Stages> Night<'_, S> {
         put_claim(self.store, name, due, &claim).await
     }
 
-    /// Does the next stage of a firing, and goes on as far as it gets.
-    async fn advance(&self, firing: &Firing) -> Result<()> {
+    /// Does the next stage of a firing, and goes on as far as it gets; to a promotion only if
+    /// it is `active`: who paused the schedule wants nothing to change.
+    async fn advance(&self, firing: &Firing, active: bool) -> Result<()> {
         let mut firing = firing.clone();
         while firing.end.is_none() {
             let stage = firing.stage();
-            match self.step(&mut firing).await {
+            match self.step(&mut firing, active).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) if error.kind() == Kind::Transient => return Err(error),
@@ -132,11 +133,11 @@ impl<S: Stages> Night<'_, S> {
     }
 
     /// One stage; false if it is still at work.
-    async fn step(&self, firing: &mut Firing) -> Result<bool> {
+    async fn step(&self, firing: &mut Firing, active: bool) -> Result<bool> {
         let name = &firing.schedule;
         let schedule = settings(self.store, name, firing.claim.settings).await?;
         let Some(taken_in) = &firing.taken_in else {
-            let done = self.stages.take_in(name, &schedule).await?;
+            let done = self.stages.take_in(&schedule).await?;
             firing.taken_in = Some(self.entry(firing, done).await?);
             return Ok(true);
         };
@@ -167,6 +168,9 @@ impl<S: Stages> Night<'_, S> {
             return Ok(true);
         };
         let outcome = if decided.done.promote {
+            if !active {
+                return Ok(false);
+            }
             self.stages.promote(&schedule, &decided.done, self.now).await?;
             Outcome::Promoted
         } else {

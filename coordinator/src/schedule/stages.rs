@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use voxage_contract::training::TrainRequest;
-use voxage_contract::{BatchId, Kind, Name, Training, keys};
+use voxage_contract::{BatchId, Kind, Training, keys};
 use voxage_transport::source::Sources;
 use voxage_transport::{Queue, Store, StoreExt as _};
 
@@ -31,6 +31,9 @@ pub struct TakenIn {
     pub manifests: Vec<Taken>,
     /// Manifests that were taken in before.
     pub known: u64,
+    /// Those that cannot be taken in, with why; each firing tries them again.
+    #[serde(default)]
+    pub bad: Vec<String>,
 }
 
 /// A manifest that was taken in.
@@ -79,7 +82,7 @@ pub struct Trained {
 #[async_trait]
 pub trait Stages: Sync {
     /// Takes in what is new below the source.
-    async fn take_in(&self, name: &Name, schedule: &Schedule) -> Result<TakenIn>;
+    async fn take_in(&self, schedule: &Schedule) -> Result<TakenIn>;
     /// The data set, once all of it is there.
     async fn seal(&self, schedule: &Schedule, taken: &TakenIn) -> Result<Option<Sealed>>;
     /// Whether the champion has learned from this very data in this very way.
@@ -107,7 +110,7 @@ pub struct Work {
 
 #[async_trait]
 impl Stages for Work {
-    async fn take_in(&self, name: &Name, schedule: &Schedule) -> Result<TakenIn> {
+    async fn take_in(&self, schedule: &Schedule) -> Result<TakenIn> {
         let source =
             self.sources.folder(&schedule.source).await.map_err(|error| match error.kind() {
                 Kind::Transient => Error::Transport(error),
@@ -120,7 +123,7 @@ impl Stages for Work {
                 continue;
             }
             let (file, sha256) = fetched(&*source, &path).await?;
-            let key = keys::taken(name, &sha256);
+            let key = keys::taken(&schedule.dataset, &sha256);
             if self.store.exists(&key).await? {
                 known += 1;
                 continue;
@@ -139,11 +142,11 @@ impl Stages for Work {
             self.store.put_new(&key, bytes.into()).await?;
             manifests.push(taken);
         }
-        // Those that are good are taken in; whoever mends the others should see all of them.
-        if !bad.is_empty() {
+        // One that is bad must not keep the others' recordings from being learned from.
+        if !bad.is_empty() && manifests.is_empty() && known == 0 {
             return Err(Error::Schedule(bad.join("; ")));
         }
-        Ok(TakenIn { manifests, known })
+        Ok(TakenIn { manifests, known, bad })
     }
 
     async fn seal(&self, schedule: &Schedule, _: &TakenIn) -> Result<Option<Sealed>> {

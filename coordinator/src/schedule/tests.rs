@@ -113,10 +113,14 @@ impl World {
 
 #[async_trait]
 impl Stages for World {
-    async fn take_in(&self, _: &Name, schedule: &Schedule) -> Result<TakenIn> {
+    async fn take_in(&self, schedule: &Schedule) -> Result<TakenIn> {
         let batch = BatchId { dataset: schedule.dataset.clone(), number: 1 };
         let (path, sha256) = ("m.csv".into(), String::new());
-        Ok(TakenIn { manifests: vec![Taken { path, sha256, batch, recordings: 1 }], known: 0 })
+        Ok(TakenIn {
+            manifests: vec![Taken { path, sha256, batch, recordings: 1 }],
+            known: 0,
+            bad: Vec::new(),
+        })
     }
 
     async fn seal(&self, _: &Schedule, _: &TakenIn) -> Result<Option<Sealed>> {

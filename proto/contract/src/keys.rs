@@ -304,10 +304,10 @@ pub fn schedule_of(key: &str) -> Option<(Name, u64)> {
     Some((name.parse().ok()?, file.strip_suffix(".json")?.parse().ok()?))
 }
 
-/// Says that a schedule has taken a manifest in, named by its SHA-256.
+/// Says that schedules have taken a manifest into a data set, named by its SHA-256.
 #[must_use]
-pub fn taken(name: &Name, sha256: &str) -> String {
-    format!("{SCHEDULES}{name}/taken/{sha256}.json")
+pub fn taken(dataset: &Name, sha256: &str) -> String {
+    format!("{DATASETS}{dataset}/taken/{sha256}.json")
 }
 
 /// Where the firings of a schedule are.

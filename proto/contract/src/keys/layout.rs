@@ -61,8 +61,8 @@ pub fn is_known(key: &str) -> bool {
         ["schedules", schedule, "settings", file] => {
             name(schedule) && file.strip_suffix(".json").is_some_and(number)
         }
-        ["schedules", schedule, "taken", file] => {
-            name(schedule) && file.strip_suffix(".json").is_some_and(|digest| hex(digest, 64))
+        ["datasets", data, "taken", file] => {
+            name(data) && file.strip_suffix(".json").is_some_and(|digest| hex(digest, 64))
         }
         ["schedules", schedule, "fires", due, file] => {
             name(schedule) && due.len() == 16 && due.ends_with('Z') && file.ends_with(".json")

@@ -195,6 +195,8 @@ pub struct ServeRequest {
     pub memory_mib: u64,
     /// How long a request may take, in seconds.
     pub timeout_s: f64,
+    /// How long a recording may be, in seconds.
+    pub duration_s: u64,
 }
 
 fn is_default(access: &Access) -> bool {

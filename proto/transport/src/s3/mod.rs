@@ -73,6 +73,16 @@ impl S3 {
         Self { server: Server::find(settings).await?, place }.existing().await
     }
 
+    /// Opens `s3://bucket/prefix` without a proof that the server keeps the condition of a put:
+    /// for what nobody else writes.
+    ///
+    /// # Errors
+    /// As [`S3::open`].
+    pub async fn unproved(uri: &str, settings: &S3Settings) -> Result<Self> {
+        let place = Location::parse(uri)?;
+        Ok(Self { server: Server::find(settings).await?, place })
+    }
+
     async fn existing(self) -> Result<Self> {
         let first = self.list("", None).try_next().await?;
         first.map(|_| self.clone()).ok_or_else(|| Error::NoStore(self.place.uri().into()))

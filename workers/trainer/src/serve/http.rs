@@ -159,7 +159,10 @@ async fn answer(
 ) -> Result<(Option<String>, Answer), Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let _room = room(front, length.unwrap_or(front.body_bytes)).await?;
+    if length.is_some_and(|length| length > front.body_bytes) {
+        return Err(too_large(front));
+    }
+    let mut room = Room { front, held: None, bytes: 0 };
     let is_form = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -167,9 +170,9 @@ async fn answer(
         .is_some_and(|kind| kind.starts_with("multipart/form-data"));
     let mut fields = query;
     let audio = if is_form {
-        form(front, request, &mut fields).await?
+        form(&mut room, request, &mut fields).await?
     } else {
-        body(front, request.into_body()).await?
+        body(&mut room, request.into_body()).await?
     };
     if audio.is_empty() {
         let message = "send the audio file as the body, or as field 'audio' of a form";
@@ -201,13 +204,34 @@ async fn answer(
     }
 }
 
-/// Room for the body in memory, before a byte of it is read.
-async fn room(front: &Front, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
-    if bytes > front.body_bytes {
-        return Err(too_large(front));
+/// Room for a body in memory: taken as it comes, so that a length that is only claimed costs
+/// nothing, and held until the answer.
+struct Room<'a> {
+    front: &'a Front,
+    held: Option<SemaphorePermit<'a>>,
+    bytes: usize,
+}
+
+impl Room<'_> {
+    /// Takes room for some more bytes.
+    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let kib = |bytes: usize| bytes.div_ceil(1 << 10);
+        let more = kib(self.bytes + bytes) - kib(self.bytes);
+        self.bytes += bytes;
+        if more == 0 {
+            return Ok(());
+        }
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let Ok(permit) = self.front.room.try_acquire_many(more) else {
+            let message = "the recordings of others take all the memory: try again";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
+        };
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+        Ok(())
     }
-    let kib = u32::try_from(bytes.div_ceil(1 << 10).max(1)).unwrap_or(u32::MAX);
-    front.room.acquire_many(kib).await.map_err(|_| too_large(front))
 }
 
 fn too_large(front: &Front) -> Problem {
@@ -216,13 +240,14 @@ fn too_large(front: &Front) -> Problem {
 }
 
 /// A body, no longer than it may be.
-async fn body(front: &Front, body: Body) -> Result<Bytes, Problem> {
+async fn body(room: &mut Room<'_>, body: Body) -> Result<Bytes, Problem> {
     let (mut stream, mut all) = (body.into_data_stream(), BytesMut::new());
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| broken(&error))?;
-        if all.len() + chunk.len() > front.body_bytes {
-            return Err(too_large(front));
+        if all.len() + chunk.len() > room.front.body_bytes {
+            return Err(too_large(room.front));
         }
+        room.grow(chunk.len())?;
         all.extend_from_slice(&chunk);
     }
     Ok(all.freeze())
@@ -234,7 +259,7 @@ fn broken(error: &dyn std::fmt::Display) -> Problem {
 
 /// The audio of a form; its other fields are added to `fields`.
 async fn form(
-    front: &Front,
+    room: &mut Room<'_>,
     request: Request,
     fields: &mut BTreeMap<String, String>,
 ) -> Result<Bytes, Problem> {
@@ -249,12 +274,13 @@ async fn form(
             let message = format!("the recording belongs in one field 'audio', not in '{name}'");
             return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_field", message));
         }
-        let limit = if is_audio { front.body_bytes } else { FIELD_BYTES - others };
+        let limit = if is_audio { room.front.body_bytes } else { FIELD_BYTES - others };
         let mut all = BytesMut::new();
         while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
             if all.len() + chunk.len() > limit {
-                return Err(too_large(front));
+                return Err(too_large(room.front));
             }
+            room.grow(chunk.len())?;
             all.extend_from_slice(&chunk);
         }
         if is_audio {

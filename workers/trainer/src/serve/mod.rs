@@ -43,7 +43,7 @@ pub fn serve(
     let models = Models { store: &*store, runtime };
     let mut key = models.find(&request.model)?;
     let metrics = Arc::new(Metrics::default());
-    let shop = Shop::open(Loaded::load(models, &key)?, request, Arc::clone(&metrics))?;
+    let shop = Shop::open(Loaded::load(models, &key, request)?, request, Arc::clone(&metrics))?;
     let listener = runtime.block_on(TcpListener::bind(&request.listen));
     let listener =
         listener.map_err(|source| Error::Listen { address: request.listen.clone(), source })?;
@@ -69,7 +69,7 @@ pub fn serve(
         // A store that is away for a while is no reason to stop answering.
         let found = models.find(&request.model);
         match found.and_then(|found| {
-            if found == key { Ok(None) } else { Loaded::load(models, &found).map(Some) }
+            if found == key { Ok(None) } else { Loaded::load(models, &found, request).map(Some) }
         }) {
             Ok(None) => {}
             Ok(Some(loaded)) => {
