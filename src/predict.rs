@@ -69,7 +69,7 @@ pub fn command() -> Command {
                 .long("out")
                 .value_name("FILE")
                 .value_parser(path)
-                .help("Write Id,Predicted,Low,High to this CSV file, in the order of the input"),
+                .help("Write Id,Predicted to this CSV file, in the order of the input"),
         )
 }
 
@@ -201,11 +201,10 @@ fn of_files(call: &Call) -> Result<Source> {
 fn write(path: &Path, predictions: &[Prediction]) -> Result<()> {
     output::write_file(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record(["Id", "Predicted", "Low", "High"])?;
-        for Prediction { id, age, interval, .. } in predictions {
-            let cell = |years: Option<f64>| years.map_or_else(String::new, |y| format!("{y:.4}"));
-            let [low, high] = [0, 1].map(|end| cell(interval.map(|ends| ends[end])));
-            writer.write_record([id.as_str(), &cell(*age), &low, &high])?;
+        writer.write_record(["Id", "Predicted"])?;
+        for Prediction { id, age, .. } in predictions {
+            let age = age.map_or_else(String::new, |age| format!("{age:.4}"));
+            writer.write_record([id.as_str(), &age])?;
         }
         writer.flush().context("flush")
     })

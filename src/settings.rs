@@ -4,6 +4,7 @@
 //! an unknown key is an error; where each value came from is known.
 
 mod help;
+mod places;
 mod values;
 mod variables;
 
@@ -21,6 +22,7 @@ use voxage_coordinator::registry::Gate;
 use voxage_extract::Weights;
 
 use help::HELP;
+pub use places::{Cache, LogFormat, PathStyle, S3};
 use values::{parse, redacted};
 pub use variables::{Variables, of_process};
 
@@ -67,58 +69,6 @@ pub struct Settings {
     pub upkeep: Upkeep,
     /// What a version must do to become the champion.
     pub gate: Gate,
-}
-
-/// How to reach an S3 server, where the environment's `AWS_*` do not say it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct S3 {
-    /// URL of the server.
-    pub endpoint: String,
-    /// Region of the bucket.
-    pub region: String,
-    /// Whether buckets are named in the path.
-    pub path_style: PathStyle,
-}
-
-/// Where a training keeps shards of a store that is far away.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Cache {
-    /// The folder; empty for none.
-    pub folder: String,
-    /// What it may take in MiB.
-    pub mib: u64,
-}
-
-impl Default for Cache {
-    fn default() -> Self {
-        Self { folder: String::new(), mib: 10 << 10 }
-    }
-}
-
-/// Whether buckets are named in the path of a URL, not in its host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PathStyle {
-    /// Where the server has an endpoint of its own.
-    #[default]
-    Auto,
-    /// In the path.
-    Yes,
-    /// In the host.
-    No,
-}
-
-/// How a service logs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Human,
-    /// One JSON document a line.
-    Json,
 }
 
 impl Default for Settings {

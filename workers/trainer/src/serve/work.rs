@@ -34,28 +34,24 @@ pub(super) struct Loaded {
     pub(super) key: String,
     card: Card,
     estimator: Estimator,
-    /// The longest recording, and the longest time to extract one, in seconds.
-    limits_s: (u64, u64),
 }
 
 impl Loaded {
     /// Loads a version.
     pub(super) fn load(models: Models<'_>, key: &str, request: &ServeRequest) -> Result<Self> {
-        let (card, estimator) = models.load(key)?;
-        let limits_s = (request.duration_s, request.timeout_s.ceil() as u64);
-        Ok(Self { key: key.to_owned(), card, estimator, limits_s })
+        let (mut card, estimator) = models.load(key)?;
+        // Nobody waits for longer, and none may keep a slot for longer.
+        let limits = &mut card.spec.limits;
+        limits.duration_s = limits.duration_s.min(request.duration_s);
+        limits.extract_s = limits.extract_s.min(request.timeout_s.ceil() as u64);
+        Ok(Self { key: key.to_owned(), card, estimator })
     }
 
     fn about(&self) -> About {
         let Card { spec, settings, conformal, .. } = &self.card;
-        let mut spec = spec.clone();
-        // Whoever asks is not waited for longer, and may not keep a slot for longer.
-        let (duration_s, extract_s) = self.limits_s;
-        spec.limits.duration_s = spec.limits.duration_s.min(duration_s);
-        spec.limits.extract_s = spec.limits.extract_s.min(extract_s);
         About {
             key: self.key.clone(),
-            spec,
+            spec: spec.clone(),
             architecture: settings.architecture.name(),
             coverage: conformal.as_ref().map(|conformal| conformal.coverage),
         }
