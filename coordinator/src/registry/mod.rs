@@ -265,3 +265,26 @@ async fn put(store: &dyn Store, model: &Name, number: u64, promotion: &Promotion
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_rolled_back_stays_so_until_somebody_wants_it() {
+        let history = |promotions: &[(u64, Reason)]| -> Vec<Promotion> {
+            let one =
+                |&(version, reason)| Promotion { version, at_unix_s: 0, reason, decision: None };
+            promotions.iter().map(one).collect()
+        };
+        let mut all = vec![(1, Reason::Gate), (2, Reason::Gate), (1, Reason::Rollback)];
+        assert!(was_taken_back(&history(&all), 2));
+        assert!(!was_taken_back(&history(&all), 1));
+        all.push((3, Reason::Gate));
+        assert!(was_taken_back(&history(&all), 2));
+        all.push((2, Reason::Hand));
+        assert!(!was_taken_back(&history(&all), 2));
+        all.push((3, Reason::Rollback));
+        assert!(was_taken_back(&history(&all), 2) && !was_taken_back(&history(&all), 3));
+    }
+}
