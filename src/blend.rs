@@ -51,7 +51,7 @@ fn shares<'a>(given: Option<impl Iterator<Item = &'a f64>>, n: usize) -> Result<
     let weights: Vec<f64> = given.map_or_else(|| vec![1.0; n], |given| given.copied().collect());
     let sum: f64 = weights.iter().sum();
     if weights.len() != n || !weights.iter().all(|weight| *weight > 0.0) || !sum.is_finite() {
-        bail!("--weights must be {n} numbers above 0, one for each version");
+        misuse!("--weights must be {n} numbers above 0, one for each version");
     }
     Ok(weights.into_iter().map(|weight| weight / sum).collect())
 }

@@ -71,7 +71,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             call.output.answer(&json!({ "dead": letters }), || listed(&letters))?;
         }
         _ if choice.is_empty() => {
-            bail!(
+            misuse!(
                 "say which: a shard's id, --reason TEXT, or --all (`voxage dead list` shows them)"
             )
         }

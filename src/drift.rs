@@ -69,6 +69,9 @@ fn told(found: &Drift) -> String {
             column.name, column.psi, column.chance
         );
     }
+    if let Some(nearer) = found.columns.len().checked_sub(SHOWN + 1) {
+        text += &format!("… and {} columns that are nearer (--json shows all)\n", nearer + 1);
+    }
     let [before, now] = found.reject_rates;
     text += &format!("rejects: {:.1} % after {:.1} %\n", 100.0 * now, 100.0 * before);
     match found.warnings().len() {

@@ -76,7 +76,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
 async fn one_model(call: &Call) -> Result<ExitCode> {
     let of_trainings = |id: &&str| id.starts_with("train.") || id.starts_with("upkeep.");
     if let Some(setting) = call.matches.ids().map(clap::Id::as_str).find(of_trainings) {
-        bail!("{setting} is about trainings, and without --cv there is none");
+        misuse!("{setting} is about trainings, and without --cv there is none");
     }
     let settings = &call.resolved.settings;
     let store = settings.existing_store().await?;

@@ -1,5 +1,8 @@
 //! `voxage`: the command. Parses, gathers settings, and hands over to one file a verb.
 
+#[macro_use]
+mod misuse;
+
 mod blend;
 mod cancel;
 mod config;
@@ -212,7 +215,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
         output.error(&whole(&error));
-        ExitCode::FAILURE
+        ExitCode::from(if error.is::<misuse::Misuse>() { 2 } else { 1 })
     })
 }
 

@@ -151,13 +151,15 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             unique.sort();
             unique.dedup();
             if unique.len() < names.len() {
-                bail!("name each version once: --weights says how much one counts");
+                misuse!("name each version once: --weights says how much one counts");
             }
             let versions = names.iter().map(|name| version(name)).collect::<Result<Vec<_>>>()?;
             blend::make(&call, store, &versions).await?;
         }
         ("export", [name]) => {
-            let out = call.matches.get_one::<String>("out").context("say with --out where to")?;
+            let Some(out) = call.matches.get_one::<String>("out") else {
+                misuse!("say with --out where to")
+            };
             let request = Request::Export(ExportRequest {
                 root: settings.root.clone(),
                 access: settings.access(),
@@ -171,13 +173,13 @@ pub async fn run(call: Call) -> Result<ExitCode> {
                 format!("{model} as TorchScript in {out}\n")
             })?;
         }
-        ("blend", _) => bail!("say which: `voxage models blend age@1 age@2`"),
-        ("list", _) => bail!("`models list` takes one model, or none"),
-        ("diff", _) => bail!("say which two: `voxage models diff age@1 age@2`"),
+        ("blend", _) => misuse!("say which: `voxage models blend age@1 age@2`"),
+        ("list", _) => misuse!("`models list` takes one model, or none"),
+        ("diff", _) => misuse!("say which two: `voxage models diff age@1 age@2`"),
         ("show" | "promote" | "export", _) => {
-            bail!("say which version: `voxage models {action} age@1`")
+            misuse!("say which version: `voxage models {action} age@1`")
         }
-        _ => bail!("say which model: `voxage models {action} age`"),
+        _ => misuse!("say which model: `voxage models {action} age`"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -133,16 +133,18 @@ pub async fn run(call: Call) -> Result<ExitCode> {
 async fn of_dataset(call: &Call) -> Result<ExitCode> {
     let settings = &call.resolved.settings;
     if call.matches.contains_id("files") || call.matches.contains_id("manifest") {
-        bail!("either --dataset, or files or a --manifest of recordings");
+        misuse!("either --dataset, or files or a --manifest of recordings");
     }
     let out = call.matches.get_one::<PathBuf>("out").and_then(|out| out.to_str());
-    let out = out.context("say with --out where the Parquet files go: a folder, or s3://…")?;
+    let Some(out) = out else {
+        misuse!("say with --out where the Parquet files go: a folder, or s3://…")
+    };
     let place = |text: &str| match text.starts_with("s3://") {
         true => Ok(PathBuf::from(text)),
         false => std::path::absolute(text),
     };
     if place(out)?.starts_with(place(&settings.root)?) {
-        bail!(
+        misuse!(
             "--out {out} is within the root, where everything is voxage's: name a place beside it"
         );
     }

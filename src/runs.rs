@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Arg, Command};
 use serde_json::{Value, json};
 use voxage_contract::training::Metric;
@@ -54,9 +54,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             let answer = json!({ "runs": found, "differences": differences });
             call.output.answer(&answer, || compared(&found, &differences))?;
         }
-        ("list", _) => bail!("`runs list` takes no names: `runs show RUN` shows one"),
-        ("show", _) => bail!("say which run: `voxage runs list` lists them"),
-        _ => bail!("say which runs, two or more: `voxage runs list` lists them"),
+        ("list", _) => misuse!("`runs list` takes no names: `runs show RUN` shows one"),
+        ("show", _) => misuse!("say which run: `voxage runs list` lists them"),
+        _ => misuse!("say which runs, two or more: `voxage runs list` lists them"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,12 +8,13 @@ use serde_json::json;
 use voxage_contract::Name;
 use voxage_coordinator::drift::Drift;
 use voxage_coordinator::schedule::{
-    Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings, put, retry,
-    run_now, schedule, schedules,
+    Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings, latest, put,
+    retry, run_now, schedule, schedules,
 };
 use voxage_transport::{Store, source};
 
 use crate::ends::now;
+use crate::misuse::Misuse;
 use crate::settings::{Keys, Settings};
 use crate::{Call, ends, train};
 
@@ -84,7 +85,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let name = matches.get_one::<String>("name").map(|name| name.parse::<Name>()).transpose()?;
     let Some(name) = name else {
         if action != "list" {
-            bail!("say which: `voxage schedule {action} NAME`; `voxage schedule list` lists them");
+            misuse!(
+                "say which: `voxage schedule {action} NAME`; `voxage schedule list` lists them"
+            );
         }
         let store = settings.existing_store().await?;
         let mut all = Vec::new();
@@ -100,28 +103,29 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     if action == "add" {
+        let mut added = added(settings, matches)?;
         let store = settings.store().await?;
         if schedule(&*store, &name).await.is_ok() {
             bail!("there is a schedule '{name}': remove it first, or take another name");
         }
-        let mut added = added(settings, matches)?;
         added.settings = train::with_checkpoint(&*store, &added.settings).await?;
         put(&*store, &name, &added).await?;
         let standing = schedule(&*store, &name).await?;
         return shown(&call, &*store, &standing, "added").await;
     }
     let store = settings.existing_store().await?;
+    if action == "history" {
+        let standing = latest(&*store, &name).await?;
+        let firings = firings(&*store, &name).await?;
+        let zone = standing.schedule.calendar()?.zone;
+        call.output.answer(&json!({ "firings": firings }), || {
+            firings.iter().map(|firing| told(firing, zone)).collect()
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let standing = schedule(&*store, &name).await?;
     let state = match action {
         "show" => return shown(&call, &*store, &standing, "").await,
-        "history" => {
-            let firings = firings(&*store, &name).await?;
-            let zone = standing.schedule.calendar()?.zone;
-            call.output.answer(&json!({ "firings": firings }), || {
-                firings.iter().map(|firing| told(firing, zone)).collect()
-            })?;
-            return Ok(ExitCode::SUCCESS);
-        }
         "run-now" => {
             if standing.schedule.state != State::Active {
                 bail!("schedule '{name}' is paused: `voxage schedule resume {name}` first");
@@ -156,8 +160,11 @@ pub async fn run(call: Call) -> Result<ExitCode> {
 
 fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let need = |name: &str| text(name).with_context(|| format!("`schedule add` needs --{name}"));
-    let dataset = settings.named_dataset()?;
+    let need =
+        |name: &str| text(name).ok_or_else(|| Misuse(format!("`schedule add` needs --{name}")));
+    let Some(dataset) = settings.named_dataset()? else {
+        misuse!("`schedule add` needs --dataset")
+    };
     let audio_root = Some(&settings.audio_root).filter(|root| !root.is_empty());
     let source = need("source")?;
     Ok(Schedule {
@@ -165,7 +172,7 @@ fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
         zone: need("tz")?,
         source: source::root(&source).with_context(|| format!("--source {source}"))?,
         audio_root: audio_root.map(|root| source::root(root)).transpose()?,
-        dataset: dataset.context("`schedule add` needs --dataset")?,
+        dataset,
         spec: settings.spec.clone(),
         shards: settings.shard_limits(),
         model: settings.model.parse()?,

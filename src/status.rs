@@ -37,7 +37,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let name = call.matches.get_one::<String>("data set").map(|name| name.parse::<Name>());
     let name = name.transpose()?;
     if call.matches.get_flag("watch") {
-        let Some(name) = name else { bail!("say which data set to watch") };
+        let Some(name) = name else { misuse!("say which data set to watch") };
         let withdrawn =
             |status: &Status| status.batches.iter().all(|b| b.state == State::Cancelled);
         let ended = |status: &Status| status.sealed || withdrawn(status);

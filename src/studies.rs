@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Arg, Command};
 use serde_json::json;
 use tokio::task::spawn_blocking;
@@ -76,10 +76,10 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             let blended = spawn_blocking(move || blend(&studies)).await??;
             call.output.answer(&blended, || mixture(&blended))?;
         }
-        ("list", _) => bail!("`studies list` takes no names: `studies show STUDY` shows one"),
-        ("show", _) => bail!("say which study: `voxage studies list` lists them"),
-        ("blend", _) => bail!("say which studies: `voxage studies list` lists them"),
-        _ => bail!("say which two studies: `voxage studies list` lists them"),
+        ("list", _) => misuse!("`studies list` takes no names: `studies show STUDY` shows one"),
+        ("show", _) => misuse!("say which study: `voxage studies list` lists them"),
+        ("blend", _) => misuse!("say which studies: `voxage studies list` lists them"),
+        _ => misuse!("say which two studies: `voxage studies list` lists them"),
     }
     Ok(ExitCode::SUCCESS)
 }

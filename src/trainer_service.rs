@@ -5,6 +5,7 @@
 //! process, however long the training takes. The run's lease says who is at it.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -154,7 +155,8 @@ impl Service {
         }));
         let trainer = Trainer::start(&request).await?;
         let mut said: Option<Instant> = None;
-        let end = trainer.finish(std::iter::empty(), stop, |event| {
+        let stop_this = stop.child_token();
+        let end = trainer.finish(std::iter::empty(), &stop_this, |event| {
             match event {
                 Event::Progress { message, .. }
                     if said.is_none_or(|said| said.elapsed() > SAY_EVERY) =>
@@ -168,7 +170,21 @@ impl Service {
             }
             Ok(())
         });
-        match end.await {
+        let mut end = pin!(end);
+        let end = loop {
+            tokio::select! {
+                end = &mut end => break end,
+                // Its schedule may be removed meanwhile.
+                () = tokio::time::sleep(AGAIN) => {
+                    let standing = standing(&*self.store, training).await;
+                    if let Ok(Standing::Failed(why)) = standing {
+                        info!(why, "it is not wanted any more");
+                        stop_this.cancel();
+                    }
+                }
+            }
+        };
+        match end {
             Ok(Event::Trained(trained)) => {
                 info!(model = trained.model, "trained");
                 if !trained.model.is_empty() {
@@ -176,6 +192,7 @@ impl Service {
                 }
             }
             Ok(Event::Busy { holder, .. }) => info!(holder, "another is at it"),
+            Ok(Event::Interrupted { .. }) if !stop.is_cancelled() => {}
             Ok(Event::Interrupted { step, .. }) => {
                 info!(step, "handed over");
                 self.queue.publish(training.encode_to_vec().into()).await?;

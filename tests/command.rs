@@ -50,6 +50,9 @@ fn wrong_usage_is_two_and_failure_is_one() {
         &["predict"],
         &["run", "m.csv", "--epochs", "many"],
         &["config", "--config", "nowhere.toml"],
+        &["schedule", "pause"],
+        &["schedule", "add", "nightly", "--dataset", "d"],
+        &["predict", "--dataset", "d"],
     ] {
         assert_eq!(call(args).status.code(), Some(2), "{args:?}");
         let told = call(&[args, &["--json"]].concat());

@@ -130,7 +130,6 @@ fn values_of_a_column_are_held_out() {
             "no recording with an age has anything in column 'sauce'",
         ),
         (&["--cv", "5", "--against", "feed"], "there is no study 'feed'"),
-        (&[], "train.architecture is about trainings"),
         (&["--cv", "1"], "2 to 1000 folds"),
     ] {
         let refused = evaluate(args);
@@ -138,6 +137,9 @@ fn values_of_a_column_are_held_out() {
         assert!(stderr(&refused).contains(said), "{args:?}: {}", stderr(&refused));
     }
     assert_eq!(evaluate(&["--by", "source"]).status.code(), Some(2));
+    let refused = evaluate(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("train.architecture is about trainings"));
 }
 
 #[test]
@@ -157,6 +159,25 @@ fn a_report_is_one_sound_page() {
     json(&["report", &study[..6], "--root", &root, "--out", &page, "--card", &card, "--json"]);
     let refused = call(&["report", "nobody", "--root", &root, "--out", &page]);
     assert!(stderr(&refused).contains("no model and no study 'nobody'"), "{}", stderr(&refused));
+
+    // The same voices, forty years older than those that the champion knows.
+    json(&["models", "promote", "age@1", "--force", "--root", &root, "--json"]);
+    let table = std::fs::read_to_string(&manifest).unwrap();
+    let column = table.lines().next().unwrap().split(',').position(|name| name == "age").unwrap();
+    let older = table.lines().enumerate().map(|(i, line)| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        if i > 0 {
+            cells[column] = (cells[column].parse::<f64>().unwrap() + 40.0).to_string();
+        }
+        cells.join(",") + "\n"
+    });
+    std::fs::write(&manifest, older.collect::<String>()).unwrap();
+    let second = run(&manifest, &root, &["--dataset", "d"]);
+    let second = place.path("root").join(second["model"].as_str().unwrap());
+    let drifted = std::fs::read_to_string(second.join("report.html")).unwrap();
+    assert!(drifted.contains("1 warnings: age: PSI"), "{drifted}");
+    let card = std::fs::read_to_string(second.join("card.md")).unwrap();
+    assert!(card.contains("drifted from the champion's: age: PSI"), "{card}");
 
     let Some(python) = std::env::var_os("VOXAGE_PYTHON") else {
         eprintln!("SKIPPED: VOXAGE_PYTHON names no Python; `make test` sets it");
@@ -189,6 +210,9 @@ fn a_report_is_one_sound_page() {
     ];
     let without = |name: &str| of_model.iter().filter(|h| *h != name).cloned().collect::<Vec<_>>();
     assert_eq!(without("Prediction intervals"), sections);
+    let images = json(&["models", "show", "age@2", "--root", &root, "--json"]);
+    let images = images["card"]["evaluation"]["test"]["n"].as_u64().unwrap();
+    assert!(headings(&second.join("report.html"), images).contains(&"Drift".into()));
     let of_study = headings(page.as_ref(), 61);
     assert_eq!(of_study[0], format!("Study {study}"));
     assert!(!of_study.contains(&"Learning curves".into()), "a ridge has none");

@@ -176,8 +176,10 @@ fn against(
             parts.entry(part.to_owned()).or_default().push(*pair);
         }
     }
+    let mut small = Vec::new();
     for (name, pairs) in parts {
         if (pairs.len() as u64) < gate.least_recordings {
+            small.push(format!("{name} ({})", pairs.len()));
             continue;
         }
         let [own, other] = rmses(&pairs);
@@ -190,6 +192,17 @@ fn against(
                 gate.tolerance_years
             ),
             name,
+        });
+    }
+    if !small.is_empty() {
+        checks.push(Check {
+            name: "small parts".into(),
+            passed: true,
+            words: format!(
+                "not looked at, because they have fewer than {} recordings: {}",
+                gate.least_recordings,
+                small.join(", ")
+            ),
         });
     }
     difference
@@ -332,6 +345,17 @@ mod tests {
         }
         let (_, checks) = checked(&own, &other);
         assert_eq!(failed(&checks), ["60 and over"]);
+    }
+
+    #[test]
+    fn parts_that_are_too_small_are_named() {
+        let gate = Gate { least_recordings: 90, ..Gate::default() };
+        let mut checks = Vec::new();
+        against(&gate, &said(5.0, 1), &said(10.0, 2), &mut checks);
+        let small = checks.iter().find(|check| check.name == "small parts").unwrap();
+        assert!(small.passed && small.words.contains("20 to 29 (40)"), "{small:?}");
+        // Of each gender there are a hundred.
+        assert!(checks.iter().any(|check| check.name == "female"), "{checks:?}");
     }
 
     #[test]

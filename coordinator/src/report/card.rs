@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use voxage_contract::scores::AGE_BANDS;
 
 use super::{Data, Report};
+use crate::drift::Drift;
 use crate::study::{Bounded, Cell};
 
 /// What it is not for.
@@ -63,7 +64,7 @@ pub(super) fn limits(report: &Report) -> Vec<String> {
 /// The card.
 #[must_use]
 pub fn card(report: &Report) -> String {
-    let Report { name, settings, how, findings, data, .. } = report;
+    let Report { name, settings, how, findings, data, drift, .. } = report;
     let mut text = format!("# {name}\nEstimates the age of a speaker from {}.\n\n", uses(report));
     let _ = writeln!(text, "## Intended and prohibited use\n{PROHIBITED}\n");
     let genders: Vec<_> = data.genders.iter().map(|(name, n)| format!("{n} {name}")).collect();
@@ -121,6 +122,9 @@ pub fn card(report: &Report) -> String {
     }
     for warning in findings.leaks.warnings() {
         let _ = writeln!(text, "- {warning}.");
+    }
+    for warning in drift.iter().flat_map(Drift::warnings) {
+        let _ = writeln!(text, "- Its data has drifted from the champion's: {warning}.");
     }
     let settings = serde_json::to_string_pretty(settings).unwrap_or_default();
     let _ = writeln!(text, "\n## Training\n```json\n{settings}\n```");

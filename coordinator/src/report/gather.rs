@@ -6,12 +6,13 @@ use serde::Deserialize;
 use tokio::task::spawn_blocking;
 use voxage_contract::scores::AGE_BANDS;
 use voxage_contract::training::{Metric, TrainSettings, Trained};
-use voxage_contract::{SealedManifest, keys};
+use voxage_contract::{Name, SealedManifest, keys};
 use voxage_transport::Store;
 
 use super::{Data, Point, Report, mel, spoken};
+use crate::drift::{Drift, drift};
 use crate::study::{Case, Findings, Guess, Listed, Material, cases, findings, guesses, read};
-use crate::{Error, Result, runs};
+use crate::{Error, Result, registry, runs};
 
 /// Recordings with pictures, of the worst and of the best.
 pub(super) const WORST: usize = 8;
@@ -58,7 +59,26 @@ pub(super) async fn model(store: &dyn Store, version: &str) -> Result<Report> {
     );
     let curves = vec![epochs(store, &run).await?];
     let name = format!("Model {}", spoken(version));
-    report(store, name, settings, how, found, (&manifest, cases, seeds), curves).await
+    let mut report =
+        report(store, name, settings, how, found, (&manifest, cases, seeds), curves).await?;
+    report.drift = match keys::version_of(version) {
+        Some((model, number)) => from_champion(store, &model, number, &manifest).await?,
+        None => None,
+    };
+    Ok(report)
+}
+
+/// How far a version's data is from its champion's.
+async fn from_champion(
+    store: &dyn Store,
+    model: &Name,
+    number: u64,
+    manifest: &str,
+) -> Result<Option<Drift>> {
+    let champion = registry::champion(store, model).await?.map(|champion| champion.version);
+    let Some(champion) = champion.filter(|champion| *champion != number) else { return Ok(None) };
+    let reference = registry::card(store, model, champion).await?.manifest;
+    drift(store, &reference, manifest).await.map(Some)
 }
 
 pub(super) async fn study(store: &dyn Store, listed: &Listed) -> Result<Report> {
@@ -124,7 +144,7 @@ async fn report(
         }
     }
     curves.retain(|curve| !curve.is_empty());
-    Ok(Report { name, settings, how, findings, points, curves, data })
+    Ok(Report { name, settings, how, findings, points, curves, data, drift: None })
 }
 
 /// The ends of a run's epochs.

@@ -16,6 +16,7 @@ use voxage_transport::{Store, StoreExt as _};
 pub use card::card;
 pub use page::page;
 
+use crate::drift::Drift;
 use crate::study::{Case, Findings, Listed};
 use crate::{Result, registry};
 
@@ -36,6 +37,9 @@ pub struct Report {
     pub curves: Vec<Vec<Metric>>,
     /// What it learned from, and was tested on.
     pub data: Data,
+    /// How far that is from what the champion of then had learned from; nothing of a study,
+    /// and where there was no other champion.
+    pub drift: Option<Drift>,
 }
 
 /// A recording that was tested.

@@ -7,6 +7,7 @@ use super::figures::{self, Figure};
 use super::gather::{BEST, WORST};
 use super::svg::escaped;
 use super::{Data, Point, Report};
+use crate::drift::{Drift, WARN_PSI};
 use crate::study::{Bounded, Findings};
 
 const STYLE: &str = include_str!("style.css");
@@ -41,6 +42,7 @@ pub fn page(report: &Report) -> String {
     body += &data(&report.data);
     let age = figures::ages(report);
     let _ = writeln!(body, "<div class=\"grid2\">{}</div>", figure(&age));
+    body += &report.drift.as_ref().map(drifted).unwrap_or_default();
     body += &use_and_limits(report);
     body += &settings(report);
     format!(
@@ -181,6 +183,39 @@ fn data(data: &Data) -> String {
         data.rejects,
         escaped(&licence(data))
     )
+}
+
+/// How far the data is from the champion's, the farthest first.
+fn drifted(drift: &Drift) -> String {
+    let warnings = drift.warnings();
+    let summary = match warnings.len() {
+        0 => "<p>Nothing has drifted.</p>\n".to_owned(),
+        n => format!(
+            "<p class=\"warning\">Drift, {n} warnings: {}.</p>\n",
+            escaped(&warnings.join("; "))
+        ),
+    };
+    let mut text = format!(
+        "<h2>Drift</h2>\n<p>Against <code>{}</code>, from which the champion of then had learned. A population \
+         stability index (PSI) more than {WARN_PSI} above what chance makes of it is a warning; KS is the \
+         Kolmogorov-Smirnov statistic.</p>\n{summary}<details><summary>All {} columns</summary>\n<table>\n\
+         <tr><th></th><th class=\"n\">PSI</th><th class=\"n\">by chance</th><th class=\"n\">KS</th><th></th></tr>\n",
+        escaped(&drift.reference),
+        drift.columns.len()
+    );
+    for column in &drift.columns {
+        let _ = writeln!(
+            text,
+            "<tr><th>{}</th><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+            escaped(&column.name),
+            column.psi,
+            column.chance,
+            column.ks.map_or("–".to_owned(), |ks| format!("{ks:.2}")),
+            if column.warns() { "drift" } else { "" }
+        );
+    }
+    let [before, now] = drift.reject_rates.map(|rate| 100.0 * rate);
+    text + &format!("</table>\n</details>\n<p>Rejects: {now:.1} % after {before:.1} %.</p>\n")
 }
 
 fn use_and_limits(report: &Report) -> String {

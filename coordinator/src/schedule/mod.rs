@@ -163,7 +163,21 @@ async fn settings(store: &dyn Store, name: &Name, number: u64) -> Result<Schedul
 /// # Errors
 /// If there is none, or the store fails.
 pub async fn schedule(store: &dyn Store, name: &Name) -> Result<Standing> {
-    let mut all = schedules(store).await?;
+    let found = latest(store, name).await;
+    match found {
+        Ok(removed) if removed.schedule.state == State::Removed => {
+            Err(Error::NoSchedule(name.to_string()))
+        }
+        found => found,
+    }
+}
+
+/// The schedule of a name, removed or not: its firings stay.
+///
+/// # Errors
+/// If there never was one, or the store fails.
+pub async fn latest(store: &dyn Store, name: &Name) -> Result<Standing> {
+    let mut all = every(store).await?;
     all.retain(|one| one.name == *name);
     all.pop().ok_or_else(|| Error::NoSchedule(name.to_string()))
 }

@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use voxage_contract::{BatchId, FeatureSpec, Name, Rng, ShardLimits};
-use voxage_transport::{Error as Lost, Listing, ObjectMeta, Put, Result as Stored, Store};
+use voxage_contract::{BatchId, FeatureSpec, Name, Rng, ShardLimits, keys};
+use voxage_transport::source::{Sources, root};
+use voxage_transport::{
+    Dir, Error as Lost, InProcess, Listing, ObjectMeta, Put, Result as Stored, Store, StoreExt as _,
+};
 
 use super::firing::{Firing, Outcome, firings};
-use super::stages::{Sealed, Stages, Taken, TakenIn, Trained};
+use super::stages::{Sealed, Stages, Taken, TakenIn, Trained, Work};
 use super::{
     Calendar, Instant, Missed, Night, Overlap, Schedule, Start, State, put, retry, run_now,
 };
@@ -292,6 +295,53 @@ async fn a_pause_withdraws_what_waits_and_a_removal_what_is_at_work() {
     look(&store, &world, "a", at("20260105T013001Z")).await;
     assert_eq!(all(&store).await[0].end.as_ref().unwrap().outcome, Outcome::Withdrawn);
     assert_eq!(*world.withdrawn.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_at_work_in_a_pause_is_promoted_after_it() {
+    let (store, world) = (Deadly::default(), World::default());
+    let schedule = nightly(Missed::Run, Overlap::Queue);
+    put(&store, &name(), &schedule).await.unwrap();
+    let look_at = |second| look(&store, &world, "a", Instant(at("20260102T013001Z").0 + second));
+    look_at(0).await;
+    put(&store, &name(), &Schedule { state: State::Paused, ..schedule.clone() }).await.unwrap();
+    for second in 1..10 {
+        look_at(second).await;
+    }
+    let firing = all(&store).await.remove(0);
+    assert!(firing.decided.unwrap().done.promote && firing.end.is_none());
+    assert!(world.promoted.lock().unwrap().is_empty(), "promoted in a pause");
+    put(&store, &name(), &schedule).await.unwrap();
+    look_at(10).await;
+    assert_eq!(all(&store).await[0].end.as_ref().unwrap().outcome, Outcome::Promoted);
+    assert_eq!(world.promoted.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_manifest_is_entered_once_whoever_takes_it_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("manifests");
+    std::fs::create_dir(&source).unwrap();
+    let add = |name: &str, id: &str| {
+        std::fs::write(source.join(name), format!("id,path,age\n{id},{id}.wav,30\n")).unwrap();
+    };
+    let store: Arc<dyn Store> = Arc::new(Dir::open(folder.path().join("root")).unwrap());
+    let trainings = Arc::new(InProcess::new(10));
+    let work = Work { store: Arc::clone(&store), trainings, sources: Sources::any() };
+    let root = root(source.to_str().unwrap()).unwrap();
+    let schedule = Schedule { source: root, ..nightly(Missed::Run, Overlap::Queue) };
+    let batches = async || store.keys(&keys::batches(&schedule.dataset)).await.unwrap().len();
+    add("a.csv", "1");
+    let (one, other) = tokio::join!(work.take_in(&schedule), work.take_in(&schedule));
+    assert_eq!(one.unwrap().manifests[0].batch, other.unwrap().manifests[0].batch);
+    assert_eq!(batches().await, 1, "two coordinators entered it twice");
+    // What a schedule has taken in is known to every schedule of the data set, by content.
+    add("b.csv", "1");
+    add("c.csv", "2");
+    let second = Schedule { model: Name::nearest("other"), ..schedule.clone() };
+    let taken = work.take_in(&second).await.unwrap();
+    assert_eq!((taken.manifests.len(), taken.known), (1, 2), "{taken:?}");
+    assert_eq!(batches().await, 2);
 }
 
 #[tokio::test]

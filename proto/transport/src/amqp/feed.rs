@@ -161,21 +161,15 @@ impl<S: Source> Feed<S> {
         sleep(pause).await;
     }
 
-    /// Tries once to subscribe again. What a broker refuses that takes our connection, it
-    /// refuses for good; what refuses the connection may still be on its way up.
+    /// Tries once to subscribe again.
     async fn again(&mut self) -> Result<()> {
-        let error = match self.link.channel().await {
-            Err(error) => error,
-            Ok(_) => match self.source.subscribe().await {
-                Ok(live) => {
-                    self.live = Some(live);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == Kind::Transient => error,
-                Err(error) => return Err(error),
-            },
-        };
-        self.interrupted(&error.to_string()).await;
+        match self.source.subscribe().await {
+            Ok(live) => self.live = Some(live),
+            Err(error) if error.kind() == Kind::Transient => {
+                self.interrupted(&error.to_string()).await;
+            }
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 }

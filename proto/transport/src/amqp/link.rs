@@ -60,11 +60,15 @@ impl Link {
             connection: Mutex::default(),
             closed: CancellationToken::new(),
         };
-        link.channel().await?;
+        *link.connection.lock().await = Some(link.connect().await?);
         Ok(Arc::new(link))
     }
 
     /// A new channel, on a new connection if need be.
+    ///
+    /// # Errors
+    /// Transient, unless the link was closed: a broker that knew this user once and refuses
+    /// it now may be on its way up, before it has read its users and virtual hosts.
     pub(crate) async fn channel(&self) -> Result<Channel> {
         let mut connection = self.connection.lock().await;
         if self.closed.is_cancelled() {
@@ -73,7 +77,7 @@ impl Link {
         let live = match connection.take() {
             Some(live) if live.status().connected() => live,
             lost => {
-                let made = self.connect().await?;
+                let made = self.connect().await.map_err(transient)?;
                 if lost.is_some() {
                     info!(broker = %self.address, "connected again");
                 }
@@ -82,7 +86,7 @@ impl Link {
         };
         let what = format!("open a channel to {}", self.address);
         // A connection that does not answer is not kept.
-        let channel = answered(&what, live.create_channel()).await?;
+        let channel = answered(&what, live.create_channel()).await.map_err(transient)?;
         *connection = Some(live);
         Ok(channel)
     }
@@ -137,6 +141,14 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The error as one that time may mend.
+fn transient(error: Error) -> Error {
+    match error {
+        Error::Queue { what, text, .. } => Error::Queue { what, text, kind: Kind::Transient },
+        other => other,
     }
 }
 

@@ -76,6 +76,10 @@ pub(super) async fn listen(listener: TcpListener, front: Arc<Front>) {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ready\n" }))
         .route("/openapi.json", get(openapi))
+        .method_not_allowed_fallback(|| async {
+            let message = "not with this method: /openapi.json lists what there is";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).response()
+        })
         .fallback(|| async {
             let message = "there is only what /openapi.json lists";
             Problem::new(StatusCode::NOT_FOUND, "not_found", message).response()
@@ -123,7 +127,7 @@ async fn model(State(front): State<Arc<Front>>) -> Response {
 
 async fn predict(
     State(front): State<Arc<Front>>,
-    Query(query): Query<BTreeMap<String, String>>,
+    Query(query): Query<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
     let start = Instant::now();
@@ -154,7 +158,7 @@ async fn predict(
 
 async fn answer(
     front: &Front,
-    query: BTreeMap<String, String>,
+    query: Vec<(String, String)>,
     request: Request,
 ) -> Result<(Option<String>, Answer), Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH);
@@ -168,7 +172,10 @@ async fn answer(
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.starts_with("multipart/form-data"));
-    let mut fields = query;
+    let mut fields = BTreeMap::new();
+    for (name, value) in query {
+        add(&mut fields, name, value)?;
+    }
     let audio = if is_form {
         form(&mut room, request, &mut fields).await?
     } else {
@@ -257,6 +264,16 @@ fn broken(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "broken_body", error.to_string())
 }
 
+/// Adds a field, which nobody may give twice.
+fn add(fields: &mut BTreeMap<String, String>, name: String, value: String) -> Result<(), Problem> {
+    if fields.contains_key(&name) {
+        let message = format!("'{name}' is given twice");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "twice", message));
+    }
+    fields.insert(name, value);
+    Ok(())
+}
+
 /// The audio of a form; its other fields are added to `fields`.
 async fn form(
     room: &mut Room<'_>,
@@ -288,7 +305,7 @@ async fn form(
         } else {
             others += all.len();
             let text = String::from_utf8(all.to_vec());
-            fields.insert(name, text.map_err(|error| broken(&error))?);
+            add(fields, name, text.map_err(|error| broken(&error))?)?;
         }
     }
     Ok(audio)

@@ -18,7 +18,7 @@ async fn outlives_its_broker() {
     let broker = RabbitMq::start();
     let work = Work::start(broker.url()).await;
     work.goes_on("from the beginning").await;
-    close_connections(&broker);
+    kick(broker.api());
     work.goes_on("after a forced close").await;
     block_in_place(|| {
         broker.stop();
@@ -40,6 +40,30 @@ async fn outlives_its_broker() {
     work.goes_on("after the loss of all data").await;
     delete_queues(&broker);
     work.goes_on("after the loss of the queues").await;
+    work.beats_go_on().await;
+}
+
+/// As one on its way up, that has not read its users yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outlives_a_broker_that_refuses_it_for_a_while() {
+    trace();
+    let broker = RabbitMq::start();
+    let work = Work::start(broker.url()).await;
+    work.goes_on("from the beginning").await;
+    let (before, server) = broker.api().rsplit_once('@').unwrap();
+    let (scheme, password) = before.rsplit_once(':').unwrap();
+    let give = |old: &str, new: &str| {
+        let user = format!("{{\"password\":\"{new}\",\"tags\":\"administrator\"}}");
+        let url = format!("{scheme}:{old}@{server}/api/users/voxage");
+        curl(&["-sf", "-X", "PUT", "-d", &user, &url]);
+    };
+    give(password, "another");
+    kick(&format!("{scheme}:another@{server}"));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!work.publisher.is_finished() && !work.consumer.is_finished(), "it was final");
+    give("another", password);
+    work.goes_on("after a refusal").await;
+    work.nothing_is_lost().await;
     work.beats_go_on().await;
 }
 
@@ -149,7 +173,7 @@ impl Work {
             }
         });
         let consumer = tokio::spawn({
-            let (amqp, settled) = (amqp.clone(), Arc::clone(&settled));
+            let (amqp, settled, enough) = (amqp.clone(), Arc::clone(&settled), Arc::clone(&enough));
             async move {
                 let queue = amqp.queue("tasks").await.expect("queue");
                 let mut deliveries = queue.consume(5).await.expect("consume");
@@ -157,11 +181,15 @@ impl Work {
                     let delivery = delivery.expect("no error");
                     let number =
                         u32::from_le_bytes(delivery.payload()[..].try_into().expect("4 bytes"));
-                    if number.is_multiple_of(7) && delivery.attempt() == 1 {
-                        delivery.retry(Duration::from_millis(500)).await.expect("retry");
+                    let done = if number.is_multiple_of(7) && delivery.attempt() == 1 {
+                        delivery.retry(Duration::from_millis(500)).await
                     } else {
                         settled.lock().expect("lock").insert(number);
-                        delivery.ack().await.expect("ack");
+                        delivery.ack().await
+                    };
+                    // What is in hand when all is closed cannot be settled any more.
+                    if let Err(error) = done {
+                        assert!(enough.load(Ordering::Relaxed), "{error}");
                     }
                 }
             }
@@ -221,10 +249,10 @@ impl Work {
 }
 
 /// Closes every connection by the management API.
-fn close_connections(broker: &RabbitMq) {
+fn kick(api: &str) {
     // The API lags some seconds behind.
     for _ in 0..100 {
-        let listed = curl(&["-sf", &format!("{}/api/connections?columns=name", broker.api())]);
+        let listed = curl(&["-sf", &format!("{api}/api/connections?columns=name")]);
         let names: Vec<&str> = listed.split('"').skip(3).step_by(4).collect();
         if names.is_empty() {
             std::thread::sleep(Duration::from_millis(100));
@@ -232,7 +260,7 @@ fn close_connections(broker: &RabbitMq) {
         }
         for name in names {
             let name = name.replace(' ', "%20").replace('>', "%3E").replace(':', "%3A");
-            curl(&["-sf", "-X", "DELETE", &format!("{}/api/connections/{name}", broker.api())]);
+            curl(&["-sf", "-X", "DELETE", &format!("{api}/api/connections/{name}")]);
         }
         return;
     }
