@@ -10,7 +10,7 @@ use voxage_contract::{Name, keys};
 use voxage_coordinator::dispatch::LANES;
 use voxage_coordinator::schedule::Instant;
 use voxage_transport::source::{self, Sources};
-use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Dir, S3, S3Settings, Store};
+use voxage_transport::{Amqp, AmqpOptions, AmqpQueue, Counted, Dir, S3, S3Settings, Store};
 
 use crate::settings::{PathStyle, Settings};
 
@@ -30,11 +30,12 @@ impl Settings {
 
     /// The store, to write to.
     pub async fn store(&self) -> Result<Arc<dyn Store>> {
-        Ok(if self.root.starts_with("s3://") {
+        let store: Arc<dyn Store> = if self.root.starts_with("s3://") {
             Arc::new(S3::open(&self.root, &self.s3()).await?)
         } else {
             Arc::new(Dir::open(&self.root)?)
-        })
+        };
+        Ok(Arc::new(Counted(store)))
     }
 
     /// The store, which must be there, to read from.

@@ -15,7 +15,7 @@ use voxage_features::{Isolation, Progress, Worker};
 use voxage_transport::Amqp;
 
 use crate::settings::{Keys, Settings};
-use crate::{Call, ends, isolated};
+use crate::{Call, ends, isolated, observe};
 
 pub const KEYS: Keys = &[
     "root",
@@ -27,6 +27,7 @@ pub const KEYS: Keys = &[
     "grace_s",
     "s3",
     "log_format",
+    "metrics_listen",
 ];
 
 pub fn command() -> Command {
@@ -52,6 +53,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         isolation: Some(isolation(settings)?),
         grace: Duration::from_secs(settings.grace_s),
     };
+    observe::start(settings, "feature-worker", &worker.store, &amqp).await?;
     let process = ends::process("feature-worker");
     info!(process, slots = settings.slots, "feature worker ready");
     tokio::select! {

@@ -18,6 +18,7 @@ mod gc;
 mod isolated;
 mod manifest;
 mod models;
+mod observe;
 mod output;
 mod page;
 mod predict;
@@ -145,7 +146,7 @@ fn cli() -> Command {
         .help("Answer with one JSON document on standard output");
     let verbs = verbs().into_iter().map(|verb| (verb.command)().args(settings::args(verb.keys)));
     Command::new("voxage")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(concat!(env!("CARGO_PKG_VERSION"), " (", env!("VOXAGE_COMMIT"), ")"))
         .about("Learns a speaker's age from voice recordings, at data-set scale")
         .after_help(
             "Start with `voxage run recordings.csv`: a table with columns id, path and age.\n\

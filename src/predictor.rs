@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Command;
 use futures::StreamExt as _;
+use metrics::counter;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -17,9 +18,10 @@ use voxage_transport::{Delivery, Queue as _, Store};
 use crate::predicting::Job;
 use crate::settings::{Keys, Settings};
 use crate::trainer::{self, Failed};
-use crate::{Call, ends};
+use crate::{Call, ends, observe};
 
-pub const KEYS: Keys = &["root", "queue", "queue_name", "queue_ca", "s3", "log_format"];
+pub const KEYS: Keys =
+    &["root", "queue", "queue_name", "queue_ca", "s3", "log_format", "metrics_listen"];
 
 /// Deliveries of a message before it is put aside.
 const ATTEMPTS: u32 = 5;
@@ -39,6 +41,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let store = settings.store().await?;
     let amqp = settings.amqp().await?;
     let mut deliveries = ends::predictions(&amqp).await?.consume(1).await?;
+    observe::start(settings, "predictor", &store, &amqp).await?;
     info!("predictor ready");
     loop {
         let delivery = tokio::select! {
@@ -53,6 +56,10 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     info!("predictor stopped");
     amqp.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn count(outcome: &'static str, shards: usize) {
+    counter!("voxage_predicted_shards_total", "outcome" => outcome).increment(shards as u64);
 }
 
 /// Does what a message asks for, and settles it.
@@ -76,13 +83,16 @@ async fn settle(
     match job.predict(shards, stop, |_| {}).await {
         Ok(()) => {
             info!(model = job.model, shards = n, "predicted");
+            count("done", n);
             delivery.ack().await?;
         }
         Err(_) if stop.is_cancelled() => delivery.retry(Duration::ZERO).await?,
         Err(error) => {
             let lasting = error.downcast_ref::<Failed>().is_some_and(|failed| !failed.transient);
             warn!(%error, "not predicted");
-            if lasting || delivery.attempt() >= ATTEMPTS {
+            let dead = lasting || delivery.attempt() >= ATTEMPTS;
+            count(if dead { "dead" } else { "retried" }, n);
+            if dead {
                 delivery.dead_letter(&format!("{error:#}")).await?;
             } else {
                 delivery.retry(PAUSE).await?;

@@ -57,6 +57,12 @@ pub struct Settings {
     pub grace_s: u64,
     /// How a service logs: human or json.
     pub log_format: LogFormat,
+    /// Where a service tells its health and metrics; empty for nowhere.
+    pub metrics_listen: String,
+    /// Where a coordinator has its page and API; empty for nowhere.
+    pub listen: String,
+    /// What whoever changes something by the API must know; empty for a random one.
+    pub api_token: String,
     /// The S3 server.
     pub s3: S3,
     /// Shards kept on this machine.
@@ -88,6 +94,9 @@ impl Default for Settings {
             audio_roots: Vec::new(),
             grace_s: 30,
             log_format: LogFormat::default(),
+            metrics_listen: String::new(),
+            listen: "127.0.0.1:8090".into(),
+            api_token: String::new(),
             s3: S3::default(),
             cache: Cache::default(),
             spec: FeatureSpec::default(),
@@ -97,6 +106,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// The setting that is told to nobody.
+const SECRET: &str = "api_token";
 
 /// The settings that a verb listens to, by the start of their keys.
 pub type Keys = &'static [&'static str];
@@ -136,15 +148,18 @@ fn variable(key: &str) -> String {
 /// The arguments of a verb that listens to `keys`.
 pub fn args(keys: Keys) -> impl Iterator<Item = Arg> {
     let heading = "Settings (also in --config FILE, or as variables such as VOXAGE_ROOT)";
-    let own = HELP.iter().filter(move |(key, _)| listens(keys, key)).map(move |(key, help)| {
-        let default = default_text(key);
-        let help = if help.contains("[default") || default.is_empty() {
-            (*help).to_owned()
-        } else {
-            format!("{help} [default: {default}]")
-        };
-        Arg::new(*key).long(flag(key)).value_name("VALUE").help(help).help_heading(heading)
-    });
+    // A secret on a command line is seen by all who list processes.
+    let own = HELP.iter().filter(move |(key, _)| listens(keys, key) && *key != SECRET).map(
+        move |(key, help)| {
+            let default = default_text(key);
+            let help = if help.contains("[default") || default.is_empty() {
+                (*help).to_owned()
+            } else {
+                format!("{help} [default: {default}]")
+            };
+            Arg::new(*key).long(flag(key)).value_name("VALUE").help(help).help_heading(heading)
+        },
+    );
     let file = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("FILE").help(help).help_heading(heading)
     };
@@ -287,6 +302,9 @@ impl Resolved {
         let each = HELP.iter().filter_map(|(key, _)| {
             let value = serde_json::to_value(self.leaves.get(key)?).ok()?;
             let value = match value {
+                serde_json::Value::String(text) if *key == SECRET && !text.is_empty() => {
+                    "***".into()
+                }
                 serde_json::Value::String(text) => redacted(&text).into(),
                 other => other,
             };

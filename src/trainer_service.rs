@@ -25,10 +25,19 @@ use voxage_transport::{Amqp, AmqpQueue, Delivery, Queue as _, Store};
 
 use crate::settings::{Keys, Settings};
 use crate::trainer::{self, Failed, Trainer};
-use crate::{Call, ends, page};
+use crate::{Call, ends, observe, page};
 
-pub const KEYS: Keys =
-    &["root", "queue", "queue_name", "queue_ca", "s3", "cache", "upkeep", "log_format"];
+pub const KEYS: Keys = &[
+    "root",
+    "queue",
+    "queue_name",
+    "queue_ca",
+    "s3",
+    "cache",
+    "upkeep",
+    "log_format",
+    "metrics_listen",
+];
 
 /// So many deaths of a run's process are its own fault.
 const DEATHS: u32 = 5;
@@ -74,6 +83,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         deaths: Mutex::default(),
         settings,
     };
+    observe::start(&service.settings, "trainer", &service.store, &amqp).await?;
     let process = ends::process("trainer");
     info!(process, "trainer ready");
     tokio::select! {

@@ -24,6 +24,15 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("audio_roots", "Audio roots that may be read beside the store, separated by commas"),
     ("grace_s", "Seconds that tasks in hand may take after a stop"),
     ("log_format", "How a service logs on standard error: human or json"),
+    (
+        "metrics_listen",
+        "Where it answers /healthz, /readyz and /metrics, as 0.0.0.0:9100 [default: nowhere]",
+    ),
+    ("listen", "Where the page and the API are; empty for nowhere, port 0 for a free one"),
+    (
+        "api_token",
+        "What whoever changes something by the API must know [default: a random one, on loopback]",
+    ),
     ("s3.endpoint", "URL of the S3 server [default: AWS_ENDPOINT_URL_S3, or AWS itself]"),
     ("s3.region", "Region of the bucket [default: AWS_REGION]"),
     ("s3.path_style", "Whether buckets are named in the path, not the host: auto, yes or no"),

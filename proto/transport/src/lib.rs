@@ -6,6 +6,7 @@
 mod amqp;
 #[cfg(test)]
 mod conformance;
+mod counted;
 mod dir;
 mod error;
 mod holder;
@@ -19,6 +20,7 @@ mod store;
 pub mod testing;
 
 pub use amqp::{Amqp, AmqpOptions, AmqpQueue, DeadLetters, Depth};
+pub use counted::Counted;
 pub use dir::Dir;
 pub use error::Error;
 pub use in_process::InProcess;

@@ -19,5 +19,10 @@ pub use recording::probe;
 pub use shard::answer;
 pub use worker::{Progress, Worker};
 
+/// Counts the time of a stage that began at `start`.
+fn took(stage: &'static str, start: std::time::Instant) {
+    metrics::histogram!("voxage_stage_seconds", "stage" => stage).record(start.elapsed());
+}
+
 #[cfg(test)]
 mod tests;

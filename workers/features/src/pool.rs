@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use voxage_transport::source::{Audio, Sources};
 
 use crate::Result;
 use crate::recording::fetch;
+use crate::took;
 
 /// Recordings in hand for each slot: one is extracted while the next is fetched.
 const IN_HAND: usize = 2;
@@ -66,7 +68,10 @@ impl Pool {
         mut recording: Recording,
     ) -> Result<Row> {
         let _in_hand = Arc::clone(&self.in_hand).acquire_owned().await;
-        let outcome = match fetch(&self.sources, &spec, &audio_root, &recording).await? {
+        let start = Instant::now();
+        let fetched = fetch(&self.sources, &spec, &audio_root, &recording).await?;
+        took("fetch", start);
+        let outcome = match fetched {
             Ok(audio) => self.features(spec, audio, recording.given.clone()).await?,
             Err(reject) => Err(reject),
         };
@@ -85,7 +90,9 @@ impl Pool {
         let work = spawn_blocking(move || {
             let _slot = slot;
             let mut extractor = self.take(&spec)?;
+            let start = Instant::now();
             let outcome = extractor.extract(audio, &given);
+            took("extract", start);
             self.give_back(&spec, extractor);
             Ok(outcome)
         });

@@ -15,7 +15,7 @@ use voxage_transport::{Store, StoreExt as _};
 use crate::isolated::Isolation;
 use crate::pool::Pool;
 use crate::worker::Progress;
-use crate::{Error, Result};
+use crate::{Error, Result, took};
 
 /// What came of a task.
 pub(crate) enum Made {
@@ -57,10 +57,13 @@ pub(crate) async fn make(
         }
         None => collect(pool.extract(&spec, &task.audio_root, task.recordings), progress).await?,
     };
+    let encoding = Instant::now();
     let bytes = spawn_blocking(move || encode(&shard_id, &spec, &rows)).await??;
-    let work = start.elapsed();
+    took("encode", encoding);
+    let (work, storing) = (start.elapsed(), Instant::now());
     // Created or there already: either way the shard is whole.
     store.put_new(&key, bytes).await?;
+    took("store", storing);
     Ok(Made::Shard(work))
 }
 

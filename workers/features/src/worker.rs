@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
+use metrics::counter;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
@@ -110,12 +111,17 @@ impl Progress {
 
     pub(crate) fn done(&self, row: &Row) {
         self.done.fetch_add(1, Ordering::Relaxed);
+        let outcome = if row.outcome.is_ok() { "row" } else { "reject" };
+        counter!("voxage_recordings_total", "outcome" => outcome).increment(1);
         match &row.outcome {
             Ok(features) => {
                 let ms = (features.audio.duration_s * 1000.0) as u64;
-                self.audio_ms.fetch_add(ms, Ordering::Relaxed);
+                let audio_ms = self.audio_ms.fetch_add(ms, Ordering::Relaxed) + ms;
+                counter!("voxage_audio_seconds_total").absolute(audio_ms / 1000);
             }
-            Err(_) => {
+            Err(reject) => {
+                let (stage, code) = (reject.stage.clone(), reject.code.clone());
+                counter!("voxage_rejects_total", "stage" => stage, "code" => code).increment(1);
                 self.rejected.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -179,10 +185,12 @@ impl Worker {
             Ok(Made::Shard(work)) => {
                 let work_s = work.as_secs_f64();
                 info!(seconds, work_s, isolated = isolation.is_some(), "task done");
+                settle_as("done");
                 delivery.ack().await
             }
             Ok(Made::Nothing(why)) => {
                 info!(why, "task skipped");
+                settle_as("skipped");
                 delivery.ack().await
             }
             Err(error) if error.kind() == Kind::Transient && attempt < ATTEMPTS => {
@@ -191,10 +199,12 @@ impl Worker {
                     _ => (Duration::from_millis(200) * (1 << attempt)).min(MOST_PAUSE),
                 };
                 warn!(%error, ?pause, "task failed, will be tried again");
+                settle_as("retried");
                 delivery.retry(pause).await
             }
             Err(error) => {
                 warn!(%error, "task put aside");
+                settle_as("dead");
                 delivery.dead_letter(&error.to_string()).await
             }
         };
@@ -206,6 +216,10 @@ impl Worker {
             settled => Ok(settled?),
         }
     }
+}
+
+fn settle_as(outcome: &'static str) {
+    counter!("voxage_tasks_total", "outcome" => outcome).increment(1);
 }
 
 fn settled(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {

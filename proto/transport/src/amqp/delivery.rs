@@ -13,12 +13,14 @@ use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, Channel};
+use metrics::histogram;
 use tracing::debug;
 
 use crate::Result;
 use crate::queue::{DeadLetter, Delivery};
 
 use super::AmqpQueue;
+use super::publish::{PUBLISHED, now_ms};
 
 /// Attempts before this message was published anew.
 const ATTEMPTS: &str = "voxage-attempts";
@@ -44,6 +46,13 @@ impl Held {
     pub(crate) fn new(message: Message, channel: Arc<Channel>, queue: AmqpQueue) -> Self {
         let count = |name| header(&message, name).and_then(integer).unwrap_or(0);
         let attempt = count(ATTEMPTS) + count("x-delivery-count") + 1;
+        let published = header(&message, PUBLISHED).and_then(integer);
+        // What was tried before has waited on purpose.
+        if let Some(published) = published.filter(|_| attempt == 1) {
+            let waited_s = (now_ms() - published).max(0) as f64 / 1000.0;
+            let queue = queue.topology.queue().to_owned();
+            histogram!("voxage_task_wait_seconds", "queue" => queue).record(waited_s);
+        }
         Self {
             acker: Some(message.acker),
             attempt: u32::try_from(attempt).unwrap_or(u32::MAX),

@@ -18,7 +18,7 @@ use voxage_contract::Kind;
 use crate::Result;
 
 use super::backoff::Backoff;
-use super::link::{ANSWER, Link};
+use super::link::{ANSWER, Link, Silent};
 
 /// After so long without a message a consumer asks whether there are none.
 const IDLE: Duration = Duration::from_secs(15);
@@ -108,7 +108,8 @@ pub(crate) async fn messages(
         }
         Err(error) => return Err(error),
     };
-    let feed = Feed { link, source, live, backoff: Backoff::new() };
+    let silent = live.is_none().then(|| Silent::on(&link));
+    let feed = Feed { link, source, live, silent, backoff: Backoff::new() };
     Ok(stream::unfold(Some(feed), |feed| async move {
         let mut feed = feed?;
         let link = Arc::clone(&feed.link);
@@ -128,6 +129,8 @@ struct Feed<S> {
     link: Arc<Link>,
     source: S,
     live: Option<Live>,
+    /// Held while there is no live consumer.
+    silent: Option<Silent>,
     backoff: Backoff,
 }
 
@@ -156,6 +159,7 @@ impl<S: Source> Feed<S> {
 
     async fn interrupted(&mut self, why: &str) {
         self.live = None;
+        self.silent.get_or_insert_with(|| Silent::on(&self.link));
         let pause = self.backoff.pause();
         warn!(why, ?pause, "consumer interrupted, will consume again");
         sleep(pause).await;
@@ -164,7 +168,7 @@ impl<S: Source> Feed<S> {
     /// Tries once to subscribe again.
     async fn again(&mut self) -> Result<()> {
         match self.source.subscribe().await {
-            Ok(live) => self.live = Some(live),
+            Ok(live) => (self.live, self.silent) = (Some(live), None),
             Err(error) if error.kind() == Kind::Transient => {
                 self.interrupted(&error.to_string()).await;
             }

@@ -7,11 +7,12 @@
 
 use std::fmt::{self, Display};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lapin::tcp::OwnedTLSConfig;
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,26 @@ pub(crate) struct Link {
     name: String,
     connection: Mutex<Option<Connection>>,
     closed: CancellationToken,
+    /// That of the newest connection.
+    status: std::sync::Mutex<Option<ConnectionStatus>>,
+    /// Consumers that the broker does not know of now.
+    silent: AtomicUsize,
+}
+
+/// A consumer that the broker does not know of, as long as this is held.
+pub(crate) struct Silent(Arc<Link>);
+
+impl Silent {
+    pub(crate) fn on(link: &Arc<Link>) -> Self {
+        link.silent.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.0.silent.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Link {
@@ -59,6 +80,8 @@ impl Link {
             name: name.into(),
             connection: Mutex::default(),
             closed: CancellationToken::new(),
+            status: std::sync::Mutex::default(),
+            silent: AtomicUsize::default(),
         };
         *link.connection.lock().await = Some(link.connect().await?);
         Ok(Arc::new(link))
@@ -107,7 +130,21 @@ impl Link {
                 connected => connected,
             }
         };
-        answered(&what, connecting).await
+        let made = answered(&what, connecting).await?;
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.status().clone());
+        Ok(made)
+    }
+
+    /// Whether the broker is there and knows all consumers; if not, what is missing.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if !status.as_ref().is_some_and(ConnectionStatus::connected) {
+            return Err(format!("no connection to {}", self.address));
+        }
+        match self.silent.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            n => Err(format!("{n} consumers are not registered at {}", self.address)),
+        }
     }
 
     /// Closes the connection for good.

@@ -140,6 +140,14 @@ impl Amqp {
         self.0.beats.listen().await
     }
 
+    /// Whether the broker is there and knows all consumers of this process.
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        self.0.link.ready()
+    }
+
     /// Closes the connection for good: streams end, publishes fail.
     pub async fn close(&self) {
         self.0.link.close().await;

@@ -1,10 +1,10 @@
 //! Publishing: returns when the broker has confirmed, tries again until then.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -20,6 +20,15 @@ use super::topology::Topology;
 
 /// Kept by the broker over a restart.
 const PERSISTENT: u8 = 2;
+
+/// When a message was published, in milliseconds since 1970.
+pub(crate) const PUBLISHED: &str = "voxage-published";
+
+/// The time as messages have it.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// Publishes with confirms, on one channel for all.
 #[derive(Debug)]
@@ -91,8 +100,10 @@ impl Publisher {
     ) -> Result<Answer> {
         let channel = self.channel().await?;
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let mut headers = headers.clone();
+        headers.insert(PUBLISHED.into(), AMQPValue::LongLongInt(now_ms()));
         let properties =
-            BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers.clone());
+            BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
         let publish = async {
             channel.basic_publish("".into(), to.into(), options, payload, properties).await?.await
         };

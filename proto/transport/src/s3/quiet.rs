@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use metrics::counter;
 use tracing::warn;
 
 /// Between two words about the same server, whatever number of requests wait for it.
@@ -36,6 +37,7 @@ impl Intercept for Quiet {
         if status.is_some_and(|status| status < 500) {
             return Ok(());
         }
+        counter!("voxage_store_retries_total").increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
             *said = Some(Instant::now());
