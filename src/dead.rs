@@ -1,22 +1,16 @@
 //! `voxage dead`: tasks that were put aside, for a person to look at.
 
 use std::process::ExitCode;
-use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde::Serialize;
 use serde_json::json;
-use voxage_contract::Task;
-use voxage_transport::DeadLetter;
+use voxage_coordinator::dead::{self, Choice, Letter};
 
 use crate::settings::Keys;
 use crate::{Call, ends};
 
 pub const KEYS: Keys = &["queue", "queue_name", "queue_ca"];
-
-/// Letters that are listed.
-const SHOWN: usize = 1000;
 
 pub fn command() -> Command {
     let shard = Arg::new("shard").value_name("SHARD").help("Id of the shard, or its beginning");
@@ -41,33 +35,14 @@ pub fn command() -> Command {
         .args([shard, reason, all])
 }
 
-#[derive(Serialize)]
-struct Letter {
-    shard: String,
-    batch: String,
-    recordings: usize,
-    reason: String,
-    at_unix_s: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ids: Vec<String>,
-}
-
 pub async fn run(call: Call) -> Result<ExitCode> {
     let amqp = call.resolved.settings.amqp().await?;
-    let lanes = ends::tasks(&amqp).await?.map(|lane| lane.dead_letters());
+    let lanes = ends::tasks(&amqp).await?;
     let action = call.matches.get_one::<String>("action").context("no action")?.as_str();
-    let choice = Choice::of(&call.matches);
+    let choice = choice(&call.matches);
     match action {
         "list" | "show" => {
-            let mut letters = Vec::new();
-            for dead in &lanes {
-                letters.extend(dead.list(SHOWN).await?);
-            }
-            let letters: Vec<_> = letters
-                .iter()
-                .filter(|letter| choice.is_empty() || choice.takes(letter))
-                .map(|letter| described(letter, action == "show"))
-                .collect();
+            let letters = dead::list(&lanes, &choice, action == "show").await?;
             call.output.answer(&json!({ "dead": letters }), || listed(&letters))?;
         }
         _ if choice.is_empty() => {
@@ -76,14 +51,10 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             )
         }
         verb => {
-            let mut count = 0;
-            for dead in &lanes {
-                count += if verb == "requeue" {
-                    dead.requeue(|letter| choice.takes(letter)).await?
-                } else {
-                    dead.discard(|letter| choice.takes(letter)).await?
-                };
-            }
+            let count = match verb {
+                "requeue" => dead::requeue(&lanes, &choice).await?,
+                _ => dead::discard(&lanes, &choice).await?,
+            };
             if count == 0 && !choice.all {
                 bail!("no task that was put aside is meant by that: `voxage dead list` shows them");
             }
@@ -99,50 +70,14 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Which letters are meant.
-struct Choice {
-    shard: Option<String>,
-    reason: Option<String>,
-    all: bool,
-}
-
-impl Choice {
-    fn of(matches: &ArgMatches) -> Self {
-        Self {
-            // An empty text would choose everything: a variable that was not set, most likely.
-            shard: matches.get_one("shard").cloned().filter(|text: &String| !text.is_empty()),
-            reason: matches.get_one("reason").cloned().filter(|text: &String| !text.is_empty()),
-            all: matches.get_flag("all"),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.shard.is_none() && self.reason.is_none() && !self.all
-    }
-
-    fn takes(&self, letter: &DeadLetter) -> bool {
-        let shard = || task(letter).map(|task| task.shard_id).unwrap_or_default();
-        self.all
-            || self.shard.as_ref().is_some_and(|start| shard().starts_with(start))
-            || self.reason.as_ref().is_some_and(|text| letter.reason.contains(text))
-    }
-}
-
-fn task(letter: &DeadLetter) -> Option<Task> {
-    Task::read(&letter.payload).ok().map(|(task, _)| task)
-}
-
-fn described(letter: &DeadLetter, with_ids: bool) -> Letter {
-    let task = task(letter).unwrap_or_default();
-    let at = letter.at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let ids = task.recordings.iter().filter(|_| with_ids).map(|r| r.id.clone()).collect();
-    Letter {
-        batch: format!("{}@{}", task.dataset, task.batch),
-        recordings: task.recordings.len(),
-        shard: task.shard_id,
-        reason: letter.reason.clone(),
-        at_unix_s: at.map(|at| at.as_secs()),
-        ids,
+/// Which letters are meant. An empty text would choose everything: a variable that was not
+/// set, most likely.
+fn choice(matches: &ArgMatches) -> Choice {
+    let text = |name: &str| matches.get_one(name).cloned().filter(|text: &String| !text.is_empty());
+    Choice {
+        shards: text("shard").into_iter().collect(),
+        reason: text("reason"),
+        all: matches.get_flag("all"),
     }
 }
 

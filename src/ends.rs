@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use prost::Message as _;
 use voxage_contract::training::{Access, CacheSettings};
-use voxage_contract::{Name, keys};
+use voxage_contract::wire::WIRE_VERSION;
+use voxage_contract::{Beat, Name, keys};
+use voxage_coordinator::company::BEAT_EVERY;
 use voxage_coordinator::dispatch::LANES;
 use voxage_coordinator::schedule::Instant;
 use voxage_transport::source::{self, Sources};
@@ -114,6 +117,22 @@ pub async fn predictions(amqp: &Amqp) -> Result<AmqpQueue> {
 pub fn now() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Instant(since.as_secs() as i64)
+}
+
+/// Says what this process does, again and again.
+pub async fn beats(amqp: &Amqp, role: &str, process: &str, fill: impl Fn(&mut Beat)) {
+    let mut tick = tokio::time::interval(BEAT_EVERY);
+    loop {
+        tick.tick().await;
+        let mut beat = Beat {
+            version: WIRE_VERSION,
+            process: process.to_owned(),
+            role: role.to_owned(),
+            ..Beat::default()
+        };
+        fill(&mut beat);
+        amqp.publish_beat(beat.encode_to_vec().into());
+    }
 }
 
 /// Names this process among all of an installation.

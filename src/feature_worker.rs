@@ -6,13 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Command;
-use prost::Message as _;
 use tracing::info;
-use voxage_contract::Beat;
-use voxage_contract::wire::WIRE_VERSION;
-use voxage_coordinator::company::BEAT_EVERY;
 use voxage_features::{Isolation, Progress, Worker};
-use voxage_transport::Amqp;
 
 use crate::settings::{Keys, Settings};
 use crate::{Call, ends, isolated, observe};
@@ -58,7 +53,13 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     info!(process, slots = settings.slots, "feature worker ready");
     tokio::select! {
         ended = worker.run(call.stop) => ended?,
-        () = beats(&amqp, process, settings.slots, &progress) => {}
+        () = ends::beats(&amqp, "feature-worker", &process, |beat| {
+            beat.shards = progress.shards();
+            beat.slots = settings.slots as u32;
+            beat.recordings = progress.recordings();
+            beat.rejects = progress.rejects();
+            beat.audio_s = progress.audio_s();
+        }) => {}
     }
     info!(
         recordings = progress.recordings(),
@@ -84,24 +85,4 @@ fn isolation(settings: &Settings) -> Result<Isolation> {
         }
     }
     Ok(Isolation { program: std::env::current_exe()?, arguments })
-}
-
-/// Says what this worker does, again and again.
-async fn beats(amqp: &Amqp, process: String, slots: usize, progress: &Progress) {
-    let mut tick = tokio::time::interval(BEAT_EVERY);
-    loop {
-        tick.tick().await;
-        let beat = Beat {
-            version: WIRE_VERSION,
-            process: process.clone(),
-            role: "feature-worker".into(),
-            shards: progress.shards(),
-            slots: slots as u32,
-            recordings: progress.recordings(),
-            rejects: progress.rejects(),
-            audio_s: progress.audio_s(),
-            ..Beat::default()
-        };
-        amqp.publish_beat(beat.encode_to_vec().into());
-    }
 }

@@ -2,6 +2,7 @@
 //! it is stopped.
 
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -43,15 +44,26 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let mut deliveries = ends::predictions(&amqp).await?.consume(1).await?;
     observe::start(settings, "predictor", &store, &amqp).await?;
     info!("predictor ready");
-    loop {
-        let delivery = tokio::select! {
-            () = call.stop.cancelled() => break,
-            delivery = deliveries.next() => match delivery {
-                Some(delivery) => delivery?,
-                None => break,
-            },
-        };
-        settle(settings, &*store, delivery, &call.stop).await?;
+    let at = Mutex::new(None);
+    let work = async {
+        loop {
+            let delivery = tokio::select! {
+                () = call.stop.cancelled() => break,
+                delivery = deliveries.next() => match delivery {
+                    Some(delivery) => delivery?,
+                    None => break,
+                },
+            };
+            settle(settings, &*store, delivery, &call.stop, &at).await?;
+        }
+        anyhow::Ok(())
+    };
+    let process = ends::process("predictor");
+    tokio::select! {
+        ended = work => ended?,
+        () = ends::beats(&amqp, "predictor", &process, |beat| {
+            beat.shards = lock(&at).iter().cloned().collect();
+        }) => {}
     }
     info!("predictor stopped");
     amqp.close().await;
@@ -62,12 +74,17 @@ fn count(outcome: &'static str, shards: usize) {
     counter!("voxage_predicted_shards_total", "outcome" => outcome).increment(shards as u64);
 }
 
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Does what a message asks for, and settles it.
 async fn settle(
     settings: &Settings,
     store: &dyn Store,
     delivery: Box<dyn Delivery>,
     stop: &CancellationToken,
+    at: &Mutex<Option<String>>,
 ) -> Result<()> {
     let message = match Predict::decode(&**delivery.payload()) {
         Ok(message) if message.version <= WIRE_VERSION => message,
@@ -80,7 +97,10 @@ async fn settle(
     let Predict { model, manifest, shards, .. } = message;
     let shards: Vec<ShardId> = shards.iter().filter_map(|shard| ShardId::parse(shard)).collect();
     let (job, n) = (Job { settings, store, model, manifest }, shards.len());
-    match job.predict(shards, stop, |_| {}).await {
+    *lock(at) = Some(format!("{} with {n} shards", job.model));
+    let predicted = job.predict(shards, stop, |_| {}).await;
+    *lock(at) = None;
+    match predicted {
         Ok(()) => {
             info!(model = job.model, shards = n, "predicted");
             count("done", n);

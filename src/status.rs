@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgAction, Command};
-use serde::Serialize;
 use serde_json::json;
-use voxage_contract::{BatchId, Beat, Name};
-use voxage_coordinator::company::{BEAT_EVERY, Company};
+use voxage_contract::{BatchId, Name};
+use voxage_coordinator::company::BEAT_EVERY;
+use voxage_coordinator::scene::{Busy, Looked, Scene};
 use voxage_coordinator::status::{State, Status, Watch, status};
-use voxage_transport::{Amqp, AmqpQueue, Store};
+use voxage_transport::{Amqp, Store};
 
+use crate::Call;
 use crate::progress::Progress;
 use crate::settings::{Keys, Settings};
-use crate::{Call, ends};
 
 pub const KEYS: Keys = &["root", "queue", "queue_name", "queue_ca", "s3"];
 
@@ -54,7 +54,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         Some(house) => {
             // Long enough to hear everyone once.
             tokio::time::sleep(BEAT_EVERY + BEAT_EVERY / 2).await;
-            house.look().await.ok()
+            house.scene.look().await.ok()
         }
     };
     let answer = json!({ "datasets": datasets, "damaged": damaged, "queue": house });
@@ -67,7 +67,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
         let broken = damaged.iter().map(|(name, why)| format!("{name}: damaged: {why}\n"));
         datasets.iter().map(table).chain(broken).collect::<String>()
-            + &house.as_ref().map(Looked::text).unwrap_or_default()
+            + &house.as_ref().map(told).unwrap_or_default()
     })?;
     Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -109,37 +109,7 @@ pub fn table(status: &Status) -> String {
 /// The queue, and those who work at it.
 struct House {
     amqp: Amqp,
-    tasks: [AmqpQueue; 2],
-    company: Company,
-}
-
-/// What a look at the house shows.
-#[derive(Serialize)]
-struct Looked {
-    ready: u32,
-    dead: u32,
-    workers: Vec<Worker>,
-    coordinators: Vec<String>,
-    trainers: Vec<Trainer>,
-    /// Why data sets do not go on.
-    troubles: BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-struct Worker {
-    process: String,
-    slots: u32,
-    tasks: usize,
-    recordings: u64,
-    rejects: u64,
-    audio_s: f64,
-}
-
-#[derive(Serialize)]
-struct Trainer {
-    process: String,
-    /// What it is at.
-    run: Option<String>,
+    scene: Scene,
 }
 
 impl House {
@@ -155,74 +125,41 @@ impl House {
 
     async fn open(settings: &Settings) -> Result<Self> {
         let amqp = settings.amqp().await?;
-        let (tasks, company) = (ends::tasks(&amqp).await?, Company::join(&amqp).await?);
-        Ok(Self { amqp, tasks, company })
-    }
-
-    async fn look(&self) -> Result<Looked> {
-        let (mut ready, mut dead) = (0, 0);
-        for lane in &self.tasks {
-            ready += lane.depth().await?.ready;
-            dead += lane.dead_letters().count().await?;
-        }
-        let (workers, others): (Vec<Beat>, Vec<Beat>) =
-            self.company.now().into_iter().partition(|beat| beat.role == "feature-worker");
-        let (coordinators, trainers): (Vec<Beat>, Vec<Beat>) =
-            others.into_iter().partition(|beat| beat.role == "coordinator");
-        let mut workers: Vec<_> = workers
-            .into_iter()
-            .map(|beat| Worker {
-                process: beat.process,
-                slots: beat.slots,
-                tasks: beat.shards.len(),
-                recordings: beat.recordings,
-                rejects: beat.rejects,
-                audio_s: beat.audio_s,
-            })
-            .collect();
-        workers.sort_by(|a, b| a.process.cmp(&b.process));
-        let troubles = coordinators.iter().flat_map(|beat| beat.troubles.clone()).collect();
-        let coordinators = coordinators.into_iter().map(|beat| beat.process).collect();
-        let trainers = trainers
-            .into_iter()
-            .map(|beat| Trainer { process: beat.process, run: beat.shards.into_iter().next() });
-        let trainers = trainers.collect();
-        Ok(Looked { ready, dead, workers, coordinators, trainers, troubles })
+        let scene = Scene::open(&amqp).await?;
+        Ok(Self { amqp, scene })
     }
 }
 
-impl Looked {
-    fn text(&self) -> String {
-        let mut text = format!(
-            "queue: {} tasks wait, {} were put aside; {} coordinators, {} workers\n",
-            self.ready,
-            self.dead,
-            self.coordinators.len(),
-            self.workers.len()
-        );
-        if self.dead > 0 {
-            text += "  `voxage dead list` says why they were put aside\n";
-        }
-        for trainer in &self.trainers {
-            let run =
-                trainer.run.as_deref().map_or("idle".to_owned(), |run| format!("at run {run}"));
-            text += &format!("  {}: {run}\n", trainer.process);
-        }
-        for (dataset, why) in &self.troubles {
-            text += &format!("  {dataset} does not go on: {why}\n");
-        }
-        for worker in &self.workers {
-            text += &format!(
-                "  {}: {} tasks in hand, {} recordings done, {} rejects, {:.2} h of audio\n",
-                worker.process,
-                worker.tasks,
-                worker.recordings,
-                worker.rejects,
-                worker.audio_s / 3600.0
-            );
-        }
-        text
+/// What is at the broker, for people.
+fn told(looked: &Looked) -> String {
+    let mut text = format!(
+        "queue: {} tasks wait, {} were put aside; {} coordinators, {} workers\n",
+        looked.ready,
+        looked.dead,
+        looked.coordinators.len(),
+        looked.workers.len()
+    );
+    if looked.dead > 0 {
+        text += "  `voxage dead list` says why they were put aside\n";
     }
+    for Busy { process, run } in looked.trainers.iter().chain(&looked.predictors) {
+        let run = run.as_deref().map_or("idle".to_owned(), |run| format!("at {run}"));
+        text += &format!("  {process}: {run}\n");
+    }
+    for (dataset, why) in &looked.troubles {
+        text += &format!("  {dataset} does not go on: {why}\n");
+    }
+    for worker in &looked.workers {
+        text += &format!(
+            "  {}: {} tasks in hand, {} recordings done, {} rejects, {:.2} h of audio\n",
+            worker.process,
+            worker.tasks,
+            worker.recordings,
+            worker.rejects,
+            worker.audio_s / 3600.0
+        );
+    }
+    text
 }
 
 /// Follows a batch to its end; gives its data set as it is then.
@@ -249,13 +186,13 @@ async fn watch(
     tokio::time::sleep(LOOK_EVERY).await;
     let mut audio: Option<(Instant, f64)> = None;
     loop {
-        let held = house.as_ref().map(|house| house.company.now()).unwrap_or_default();
+        let held = house.as_ref().map(|house| house.scene.company.now()).unwrap_or_default();
         let shards: HashSet<String> = held.iter().flat_map(|beat| beat.shards.clone()).collect();
         let running = watch.recordings_of(&shards);
         let mut message = format!("{} rejected, {running} running", status.rejects);
         let looked = match &house {
             None => None,
-            Some(house) => house.look().await.ok(),
+            Some(house) => house.scene.look().await.ok(),
         };
         if let Some(looked) = looked {
             let audio_s: f64 = looked.workers.iter().map(|worker| worker.audio_s).sum();

@@ -97,6 +97,7 @@ impl Trainer {
                         bail!(Failed { message, transient });
                     }
                     event @ (Event::Progress { .. }
+                    | Event::Measured(_)
                     | Event::Note { .. }
                     | Event::Warning { .. }
                     | Event::Prediction(_)

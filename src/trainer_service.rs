@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Command;
 use futures::StreamExt as _;
+use metrics::{counter, gauge};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
-use voxage_contract::training::{Event, Request, TrainRequest};
+use voxage_contract::Training;
+use voxage_contract::training::{Event, Metric, Request, TrainRequest};
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_contract::{Beat, Training};
-use voxage_coordinator::company::BEAT_EVERY;
 use voxage_coordinator::trainings::{Standing, fail, request, standing};
-use voxage_transport::{Amqp, AmqpQueue, Delivery, Queue as _, Store};
+use voxage_transport::{AmqpQueue, Delivery, Queue as _, Store};
 
 use crate::settings::{Keys, Settings};
 use crate::trainer::{self, Failed, Trainer};
@@ -88,7 +88,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     info!(process, "trainer ready");
     tokio::select! {
         ended = service.work(&call.stop) => ended?,
-        () = service.beats(&amqp, process) => {}
+        () = ends::beats(&amqp, "trainer", &process, |beat| {
+            beat.shards = lock(&service.at).iter().cloned().collect();
+        }) => {}
     }
     info!("trainer stopped");
     amqp.close().await;
@@ -164,6 +166,8 @@ impl Service {
             ..request
         }));
         let trainer = Trainer::start(&request).await?;
+        gauge!("voxage_training_at_work").set(1.0);
+        gauge!("voxage_training_progress_timestamp_seconds").set(ends::now().0 as f64);
         let mut said: Option<Instant> = None;
         let stop_this = stop.child_token();
         let end = trainer.finish(std::iter::empty(), &stop_this, |event| {
@@ -174,6 +178,7 @@ impl Service {
                     said = Some(Instant::now());
                     info!("{message}");
                 }
+                Event::Measured(metric) => count(&metric),
                 Event::Note { message } => info!("{message}"),
                 Event::Warning { message } => warn!("{message}"),
                 _ => {}
@@ -194,25 +199,33 @@ impl Service {
                 }
             }
         };
+        gauge!("voxage_training_at_work").set(0.0);
         match end {
             Ok(Event::Trained(trained)) => {
+                ended_as("trained");
                 info!(model = trained.model, "trained");
                 if !trained.model.is_empty() {
                     page::beside(&*self.store, &trained.model).await;
                 }
             }
-            Ok(Event::Busy { holder, .. }) => info!(holder, "another is at it"),
-            Ok(Event::Interrupted { .. }) if !stop.is_cancelled() => {}
+            Ok(Event::Busy { holder, .. }) => {
+                ended_as("busy");
+                info!(holder, "another is at it");
+            }
+            Ok(Event::Interrupted { .. }) if !stop.is_cancelled() => ended_as("withdrawn"),
             Ok(Event::Interrupted { step, .. }) => {
+                ended_as("handed-over");
                 info!(step, "handed over");
                 self.queue.publish(training.encode_to_vec().into()).await?;
             }
             Ok(other) => warn!(?other, "an answer that was not expected"),
             // It comes again, and goes on from its checkpoint.
             Err(error) if self.may_succeed(training, &error) => {
+                ended_as("retried");
                 warn!(%error, "will be tried again");
             }
             Err(error) => {
+                ended_as("failed");
                 warn!(%error, "failed");
                 fail(&*self.store, training, &format!("{error:#}")).await?;
             }
@@ -231,20 +244,23 @@ impl Service {
         *count += 1;
         *count < DEATHS
     }
+}
 
-    /// Says what this trainer is at, again and again.
-    async fn beats(&self, amqp: &Amqp, process: String) {
-        let mut tick = tokio::time::interval(BEAT_EVERY);
-        loop {
-            tick.tick().await;
-            let beat = Beat {
-                version: WIRE_VERSION,
-                process: process.clone(),
-                role: "trainer".into(),
-                shards: lock(&self.at).iter().cloned().collect(),
-                ..Beat::default()
-            };
-            amqp.publish_beat(beat.encode_to_vec().into());
-        }
+fn ended_as(outcome: &'static str) {
+    counter!("voxage_trainings_total", "outcome" => outcome).increment(1);
+}
+
+/// Shows what some steps came to.
+fn count(metric: &Metric) {
+    gauge!("voxage_training_step").set(metric.step as f64);
+    gauge!("voxage_training_epoch").set(metric.epoch as f64);
+    gauge!("voxage_training_loss").set(metric.loss.unwrap_or(f64::NAN));
+    gauge!("voxage_training_samples_per_second").set(metric.samples_per_s);
+    if let Some(ratio) = metric.loader_wait {
+        gauge!("voxage_training_loader_wait_ratio").set(ratio);
     }
+    if let Some(rmse) = metric.stopping_rmse {
+        gauge!("voxage_training_validation_rmse_years").set(rmse);
+    }
+    gauge!("voxage_training_progress_timestamp_seconds").set(ends::now().0 as f64);
 }

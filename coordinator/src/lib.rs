@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod company;
+pub mod dead;
 pub mod dispatch;
 pub mod drift;
 mod error;
@@ -18,6 +19,7 @@ pub mod registry;
 pub mod rejects;
 pub mod report;
 pub mod runs;
+pub mod scene;
 pub mod schedule;
 pub mod seal;
 mod service;

@@ -54,13 +54,8 @@ pub enum Error {
         holder: String,
     },
     /// The address cannot be listened on.
-    #[error("listen on {address}: {source}: is it another process's? --listen names another")]
-    Listen {
-        /// It.
-        address: String,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] voxage_service::ListenError),
     /// A setting cannot be.
     #[error("setting {0}")]
     Setting(String),

@@ -4,7 +4,7 @@
 //! however often the work is interrupted and by however many threads samples are read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use voxage_contract::scores::scores;
 use voxage_contract::training::{Architecture, Event, Metric, TrainSettings, Upkeep};
@@ -79,6 +79,7 @@ pub fn fit(session: &mut Session, bench: &mut Bench<'_>) -> Result<bool> {
             loss: epoch.loss,
             learning_rate,
             samples_per_s: samples as f64 / start.elapsed().as_secs_f64(),
+            loader_wait: None,
             stopping_rmse: epoch.stopping_rmse,
             epoch_end: true,
             at_unix_s: 0.0,
@@ -101,8 +102,12 @@ fn pass(session: &mut Session, feed: &Feed, bench: &mut Bench<'_>) -> Result<boo
     let epoch = session.position.epochs.len() as u64 + 1;
     let steps = session.training.rows.div_ceil(batch_size);
     let line_every = steps.div_ceil(LINES).min(MOST_STEPS) * batch_size;
-    let mut since = Instant::now();
-    for batch in feed.pass(epoch, session.position.sample) {
+    let (mut since, mut waited) = (Instant::now(), Duration::ZERO);
+    let mut batches = feed.pass(epoch, session.position.sample);
+    loop {
+        let asked = Instant::now();
+        let Some(batch) = batches.next() else { break };
+        waited += asked.elapsed();
         if bench.stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
@@ -117,12 +122,13 @@ fn pass(session: &mut Session, feed: &Feed, bench: &mut Bench<'_>) -> Result<boo
                 loss: session.take_window_loss(),
                 learning_rate,
                 samples_per_s: window as f64 / since.elapsed().as_secs_f64(),
+                loader_wait: Some(waited.as_secs_f64() / since.elapsed().as_secs_f64()),
                 stopping_rmse: None,
                 epoch_end: false,
                 at_unix_s: 0.0,
             };
             tell(session, bench, metric);
-            since = Instant::now();
+            (since, waited) = (Instant::now(), Duration::ZERO);
         }
         if bench.run.wants_checkpoint() {
             bench.run.keep(step, session.pack()?);
@@ -134,6 +140,7 @@ fn pass(session: &mut Session, feed: &Feed, bench: &mut Bench<'_>) -> Result<boo
 /// Writes down and says how far the training is.
 fn tell(session: &Session, bench: &mut Bench<'_>, metric: Metric) {
     bench.run.metric(metric);
+    (bench.say)(Event::Measured(metric));
     let (position, epochs) = (&session.position, session.network.settings.epochs);
     let rows = session.training.rows;
     let number = |value: Option<f64>, digits| {

@@ -18,6 +18,8 @@ pub enum Event {
         /// How it goes.
         message: String,
     },
+    /// What some steps of a training came to.
+    Measured(Metric),
     /// Something that a person should know.
     Note {
         /// It.
@@ -96,6 +98,9 @@ pub struct Metric {
     pub learning_rate: f64,
     /// Samples trained a second, in the same time.
     pub samples_per_s: f64,
+    /// Share of that time in which it waited for samples; none of an epoch.
+    #[serde(default)]
+    pub loader_wait: Option<f64>,
     /// The RMSE in years on the split that stops the training, at the end of an epoch.
     pub stopping_rmse: Option<f64>,
     /// Whether this is about a whole epoch.
@@ -107,16 +112,17 @@ pub struct Metric {
 impl Metric {
     /// Its numbers by name.
     pub fn scalars(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let all = if self.epoch_end {
-            [("epoch/loss", self.loss), ("epoch/stopping_rmse", self.stopping_rmse), ("", None)]
-        } else {
-            [
-                ("loss", self.loss),
-                ("learning_rate", Some(self.learning_rate)),
-                ("samples_per_s", Some(self.samples_per_s)),
-            ]
-        };
-        all.into_iter().filter_map(|(name, value)| Some((name, value?)))
+        let of_epoch = [("epoch/loss", self.loss), ("epoch/stopping_rmse", self.stopping_rmse)];
+        let of_steps = [
+            ("loss", self.loss),
+            ("learning_rate", Some(self.learning_rate)),
+            ("samples_per_s", Some(self.samples_per_s)),
+            ("loader_wait", self.loader_wait),
+        ];
+        let epoch_end = self.epoch_end;
+        let of_epoch = of_epoch.into_iter().filter(move |_| epoch_end);
+        let all = of_epoch.chain(of_steps.into_iter().filter(move |_| !epoch_end));
+        all.filter_map(|(name, value)| Some((name, value?)))
     }
 }
 

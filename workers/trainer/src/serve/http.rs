@@ -7,27 +7,18 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequest as _, Multipart, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Json, Response};
 use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use voxage_contract::Gender;
+use voxage_service::{Health, Problem};
 
 use super::metrics::Metrics;
 use super::work::{Answer, Counter, Job};
-
-/// Connections at a time.
-const CONNECTIONS: usize = 1024;
-
-/// How long a client may take for its headers.
-const HEADERS: Duration = Duration::from_secs(10);
 
 /// Bytes of fields of a form beside the audio.
 const FIELD_BYTES: usize = 4 << 10;
@@ -44,64 +35,17 @@ pub(super) struct Front {
     pub(super) timeout: Duration,
 }
 
-/// What went wrong with a request.
-struct Problem {
-    status: StatusCode,
-    code: String,
-    message: String,
-}
-
-impl Problem {
-    fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into() }
-    }
-
-    fn response(self) -> Response {
-        let Self { status, code, message } = self;
-        let body = Json(json!({ "error": { "code": code, "message": message } }));
-        let mut response = (status, body).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
-    }
-}
-
-/// Answers connections until it is dropped; those that are open go on.
-pub(super) async fn listen(listener: TcpListener, front: Arc<Front>) {
-    let routes = Router::new()
+/// What there is.
+pub(super) fn routes(front: Arc<Front>) -> Router {
+    Router::new()
         .route("/v1/predict", post(predict))
         .route("/v1/model", get(model))
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
         .route("/openapi.json", get(openapi))
-        .method_not_allowed_fallback(|| async {
-            let message = "not with this method: /openapi.json lists what there is";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).response()
-        })
-        .fallback(|| async {
-            let message = "there is only what /openapi.json lists";
-            Problem::new(StatusCode::NOT_FOUND, "not_found", message).response()
-        })
-        .with_state(front);
-    let open = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: others will end.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let service = TowerToHyperService::new(routes.clone());
-        tokio::spawn(async move {
-            let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-            // A connection that breaks is its client's business.
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-            drop(permit);
-        });
-    }
+        .method_not_allowed_fallback(|| async { Problem::method() })
+        .fallback(|| async { Problem::not_found() })
+        .with_state(front)
+        .merge(Health::default().routes())
 }
 
 async fn metrics(State(front): State<Arc<Front>>) -> Response {
@@ -150,7 +94,7 @@ async fn predict(
             });
             Json(body).into_response()
         }
-        Err(problem) => problem.response(),
+        Err(problem) => problem.into_response(),
     };
     front.metrics.end(response.status().as_u16(), start.elapsed());
     response

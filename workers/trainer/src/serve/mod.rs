@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use voxage_contract::training::{Event, ServeRequest};
+use voxage_service::{bind, listen};
 
 use crate::models::Models;
-use crate::{Error, Result, store};
+use crate::{Result, store};
 use http::Front;
 use metrics::Metrics;
 use work::{Loaded, Shop};
@@ -44,9 +44,7 @@ pub fn serve(
     let mut key = models.find(&request.model)?;
     let metrics = Arc::new(Metrics::default());
     let shop = Shop::open(Loaded::load(models, &key, request)?, request, Arc::clone(&metrics))?;
-    let listener = runtime.block_on(TcpListener::bind(&request.listen));
-    let listener =
-        listener.map_err(|source| Error::Listen { address: request.listen.clone(), source })?;
+    let listener = runtime.block_on(bind(&request.listen, "--listen"))?;
     let address = listener.local_addr().map_or_else(|_| request.listen.clone(), |a| a.to_string());
     let front = Arc::new(Front {
         shop: shop.counter(),
@@ -55,7 +53,7 @@ pub fn serve(
         body_bytes: (request.body_mib << 20) as usize,
         timeout: Duration::from_secs_f64(request.timeout_s),
     });
-    let served = runtime.spawn(http::listen(listener, Arc::clone(&front)));
+    let served = runtime.spawn(listen(listener, http::routes(Arc::clone(&front))));
     say(Event::Serving { address, model: key.clone() });
     let mut next_look = LOOK_EVERY;
     let mut waited = Duration::ZERO;

@@ -1,0 +1,103 @@
+// Elements from descriptions: `h` describes one, `fill` makes the children of a node be what is
+// described and changes nothing else, so that focus, scroll, opened <details> and what somebody
+// types outlive every poll. All text becomes text nodes: nothing here reads HTML.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** Describes an element. `on…` are handlers; `key` tells an element from others of its list. */
+export const h = (tag, attrs, ...kids) => ({ tag, attrs: attrs ?? {}, kids });
+
+/** Makes the children of a node be what is described. */
+export function fill(parent, kids) {
+  const wanted = keyed(kids, '', new Map());
+  const there = new Map();
+  for (const node of [...parent.childNodes]) {
+    if (wanted.has(node.$key)) there.set(node.$key, node);
+    else node.remove();
+  }
+  let at = parent.firstChild;
+  for (const [key, kid] of wanted) {
+    const node = there.get(key) ?? made(kid, parent);
+    node.$key = key;
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+    update(node, kid);
+  }
+}
+
+// Places among siblings name a child, keys one of a list: what is not there (null, false) moves
+// nothing else.
+function keyed(kids, prefix, all) {
+  kids.forEach((kid, i) => {
+    const key = `${prefix}/${kid?.attrs?.key ?? i}`;
+    if (Array.isArray(kid)) keyed(kid, key, all);
+    else if (kid != null && kid !== false) all.set(`${key}:${kid.tag ?? ''}`, kid);
+  });
+  return all;
+}
+
+function made(kid, parent) {
+  if (!kid.tag) return document.createTextNode('');
+  const inSvg = kid.tag === 'svg' || parent.namespaceURI === SVG;
+  return inSvg ? document.createElementNS(SVG, kid.tag) : document.createElement(kid.tag);
+}
+
+function update(node, kid) {
+  if (!kid.tag) {
+    if (node.data !== String(kid)) node.data = String(kid);
+    return;
+  }
+  const before = node.$attrs ?? {};
+  for (const name of Object.keys({ ...before, ...kid.attrs })) {
+    const value = kid.attrs[name];
+    if (name.startsWith('on')) node[name] = value ?? null;
+    else if (name === 'key' || value === before[name]) continue;
+    else if (value == null || value === false) node.removeAttribute(name);
+    else node.setAttribute(name, value === true ? '' : value);
+  }
+  node.$attrs = kid.attrs;
+  fill(node, kid.kids);
+}
+
+/** A button that does one thing at a time. */
+export const button = (label, run, attrs) =>
+  h('button', { type: 'button', ...attrs, onclick: (event) => once(event.currentTarget, run) }, label);
+
+/** Does something unless the element that asks for it is at it. */
+export async function once(element, run) {
+  if (element.ariaBusy === 'true') return;
+  element.ariaBusy = 'true';
+  try {
+    await run();
+  } finally {
+    element.ariaBusy = null;
+  }
+}
+
+/** A table: heads are [words, class], rows {key, cells}. On a narrow screen rows become cards
+ *  (style.css), for which roles and labels are said twice. */
+export function table(caption, heads, rows) {
+  const head = ([words, kind]) => h('th', { role: 'columnheader', scope: 'col', class: kind }, words);
+  const cell = (content, i) => {
+    const attrs = { class: heads[i][1], 'data-label': heads[i][0] };
+    return i === 0
+      ? h('th', { ...attrs, role: 'rowheader', scope: 'row' }, content)
+      : h('td', { ...attrs, role: 'cell' }, content);
+  };
+  const row = ({ key, cells }) => h('tr', { key, role: 'row' }, cells.map(cell));
+  return h('table', { role: 'table' },
+    h('caption', null, caption),
+    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, heads.map(head))),
+    h('tbody', { role: 'rowgroup' }, rows.map(row)));
+}
+
+/** The first of a long list, and the button that shows more of it. */
+export function part(page, name, list, size = 50) {
+  const shown = page.own[name] ?? size;
+  const more = () => {
+    page.own[name] = shown + size;
+    page.redraw();
+  };
+  const left = list.length - shown;
+  return [list.slice(0, shown), left > 0 && h('p', null, button(`Show more (${left} left)`, more))];
+}
