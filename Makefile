@@ -52,6 +52,7 @@ check-deploy:
 test: lint
 	cargo build --locked --workspace --all-targets
 	VOXAGE_PYTHON=$$(deploy/venv tests/python/requirements.txt) VOXAGE_WEIGHTS=$$(deploy/weights) \
+	  VOXAGE_BROWSER=$$([ -x /usr/bin/chromium ] && deploy/venv tests/python/browser.txt) \
 	  cargo nextest run --locked --workspace --no-fail-fast
 	# What processors without AVX run.
 	cargo nextest run --locked -p voxage-extract --features portable --test golden

@@ -93,7 +93,8 @@ impl Settings {
         Ok(format!("{}{}", self.root_uri()?, keys::audio(dataset)))
     }
 
-    fn root_uri(&self) -> Result<String> {
+    /// The store's place as a root of audio.
+    pub fn root_uri(&self) -> Result<String> {
         Ok(source::root(&self.root)?)
     }
 }

@@ -10,7 +10,6 @@ use voxage_contract::Name;
 use voxage_coordinator::rejects::rejects;
 
 use crate::settings::Keys;
-use crate::upload::UPLOADED_FROM;
 use crate::{Call, output};
 
 pub const KEYS: Keys = &["root", "s3"];
@@ -35,11 +34,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     table.write_record(["id", "path", "stage", "code", "message"])?;
     let (mut count, mut failed, mut all) = (0, None, Vec::new());
     let listed = call.output.json && !call.matches.contains_id("out");
-    rejects(&*store, &name, |mut recording, reject| {
-        // People know it by the path that they gave.
-        if let Some(path) = recording.metadata.remove(UPLOADED_FROM) {
-            recording.path = path;
-        }
+    rejects(&*store, &name, |recording, reject| {
         if listed {
             all.push(json!({
                 "id": recording.id, "path": recording.path,

@@ -9,7 +9,7 @@ use voxage_contract::Name;
 use voxage_coordinator::drift::Drift;
 use voxage_coordinator::schedule::{
     Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings, latest, put,
-    retry, run_now, schedule, schedules,
+    retry, run_now, schedule, schedules, set_state,
 };
 use voxage_transport::{Store, source};
 
@@ -147,9 +147,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         "resume" => State::Active,
         _ => State::Removed,
     };
-    // What was due while it did not fire is not made up for.
-    let since = if state == State::Active { now() } else { standing.schedule.since };
-    put(&*store, &name, &Schedule { state, since, ..standing.schedule.clone() }).await?;
+    set_state(&*store, &standing, state, now()).await?;
     if state == State::Removed {
         call.output.answer(&json!({ "removed": name }), || format!("{name} is removed\n"))?;
         return Ok(ExitCode::SUCCESS);

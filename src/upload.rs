@@ -11,12 +11,10 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::spawn_blocking;
 use voxage_contract::digest::Digest;
 use voxage_contract::{Name, Recording, Reject, keys};
+use voxage_coordinator::rejects::UPLOADED_FROM;
 use voxage_transport::{Store, StoreExt as _};
 
 use crate::progress::Progress;
-
-/// The column that keeps the path that the manifest has.
-pub const UPLOADED_FROM: &str = "uploaded_from";
 
 /// Larger files are for other tools: one is held in memory while it is sent.
 const MOST_MIB: u64 = 512;

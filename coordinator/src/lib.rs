@@ -29,6 +29,7 @@ pub mod submit;
 mod survey;
 pub mod trainings;
 pub mod verify;
+pub mod web;
 
 pub use check::{Checked, check};
 pub use error::{Error, Result};

@@ -107,6 +107,11 @@ impl Watch {
 }
 
 impl Watch {
+    /// What the looks so far saw of shards.
+    pub(crate) fn seen(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
     /// Recordings of those among some shards that the last look found missing.
     #[must_use]
     pub fn recordings_of(&self, shards: &HashSet<String>) -> u64 {

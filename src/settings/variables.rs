@@ -13,7 +13,8 @@ use super::{HELP, flag, variable};
 pub type Variables = BTreeMap<String, String>;
 
 /// What is no setting: of the command, of the folders and tools around it, and of its tests.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
+    "VOXAGE_BROWSER",
     "VOXAGE_CACHE",
     "VOXAGE_CONFIG",
     "VOXAGE_DATA",

@@ -182,6 +182,22 @@ pub async fn latest(store: &dyn Store, name: &Name) -> Result<Standing> {
     all.pop().ok_or_else(|| Error::NoSchedule(name.to_string()))
 }
 
+/// Pauses, resumes or removes a schedule. What was due while it did not fire is not made up
+/// for.
+///
+/// # Errors
+/// As [`put`].
+pub async fn set_state(
+    store: &dyn Store,
+    standing: &Standing,
+    state: State,
+    now: Instant,
+) -> Result<u64> {
+    let Standing { name, schedule, .. } = standing;
+    let since = if state == State::Active { now } else { schedule.since };
+    put(store, name, &Schedule { state, since, ..schedule.clone() }).await
+}
+
 /// Adds a schedule, or puts other settings in force.
 ///
 /// # Errors

@@ -32,10 +32,11 @@ export async function post(url, body, type = 'application/json') {
     } catch (error) {
       if (error.status !== 401) throw error;
       const given = await ask({
-        title: 'Token',
+        title: 'Authorization',
         text: [
           token && 'The coordinator does not know this token.',
-          'Whoever changes something needs the token of the coordinator: its setting api_token, or what stands behind #token= in the URL that it logs at its start.',
+          'Whoever changes something needs the token of the coordinator: its setting api_token, or what '
+            + 'stands behind #token= in the URL that it logs at its start.',
         ],
         field: 'Token',
         ok: 'Use this token',

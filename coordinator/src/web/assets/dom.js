@@ -4,7 +4,8 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** Describes an element. `on…` are handlers; `key` tells an element from others of its list. */
+/** Describes an element. `on…` are handlers; `key` tells an element from others of its list;
+ *  `open` says how it begins. */
 export const h = (tag, attrs, ...kids) => ({ tag, attrs: attrs ?? {}, kids });
 
 /** Makes the children of a node be what is described. */
@@ -51,7 +52,7 @@ function update(node, kid) {
   for (const name of Object.keys({ ...before, ...kid.attrs })) {
     const value = kid.attrs[name];
     if (name.startsWith('on')) node[name] = value ?? null;
-    else if (name === 'key' || value === before[name]) continue;
+    else if (name === 'key' || value === before[name] || (name === 'open' && node.$attrs)) continue;
     else if (value == null || value === false) node.removeAttribute(name);
     else node.setAttribute(name, value === true ? '' : value);
   }
@@ -74,21 +75,25 @@ export async function once(element, run) {
   }
 }
 
-/** A table: heads are [words, class], rows {key, cells}. On a narrow screen rows become cards
- *  (style.css), for which roles and labels are said twice. */
-export function table(caption, heads, rows) {
-  const head = ([words, kind]) => h('th', { role: 'columnheader', scope: 'col', class: kind }, words);
-  const cell = (content, i) => {
-    const attrs = { class: heads[i][1], 'data-label': heads[i][0] };
-    return i === 0
-      ? h('th', { ...attrs, role: 'rowheader', scope: 'row' }, content)
-      : h('td', { ...attrs, role: 'cell' }, content);
+export const p = (...kids) => h('p', null, ...kids);
+export const soft = (...kids) => h('p', { class: 'soft' }, ...kids);
+export const code = (...kids) => h('code', null, ...kids);
+export const link = (to, words) => h('a', { href: to }, words);
+
+/** A table: each column is [its name, what it says of a row, 'n' if that is a number]. On a
+ *  narrow screen rows become cards (style.css), for which roles and labels are said twice. */
+export function table(caption, rows, key, columns) {
+  const head = ([name, , kind]) => h('th', { role: 'columnheader', scope: 'col', class: kind }, name);
+  const cell = (row) => ([name, said, kind], i) => {
+    const content = said(row);
+    const attrs = { class: kind, 'data-label': name, role: i ? 'cell' : 'rowheader', scope: i ? null : 'row' };
+    return h(i ? 'td' : 'th', attrs, content != null && content !== false && h('div', null, content));
   };
-  const row = ({ key, cells }) => h('tr', { key, role: 'row' }, cells.map(cell));
   return h('table', { role: 'table' },
     h('caption', null, caption),
-    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, heads.map(head))),
-    h('tbody', { role: 'rowgroup' }, rows.map(row)));
+    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map(head))),
+    h('tbody', { role: 'rowgroup' },
+      rows.map((row) => h('tr', { key: key(row), role: 'row' }, columns.map(cell(row))))));
 }
 
 /** The first of a long list, and the button that shows more of it. */
@@ -99,5 +104,5 @@ export function part(page, name, list, size = 50) {
     page.redraw();
   };
   const left = list.length - shown;
-  return [list.slice(0, shown), left > 0 && h('p', null, button(`Show more (${left} left)`, more))];
+  return [list.slice(0, shown), left > 0 && p(button(`Show more (${left} left)`, more))];
 }

@@ -18,8 +18,13 @@ export function span(s) {
   if (s < 90) return `${Math.round(s)} s`;
   const parts = [['d', 86400], ['h', 3600], ['min', 60]];
   const first = parts.findIndex(([, size]) => s >= size);
-  const said = parts.slice(first, first + 2).map(([unit, size], i) => [Math.floor(i ? (s % parts[first][1]) / size : s / size), unit]);
-  return said.filter(([n]) => n > 0).map(([n, unit]) => `${n} ${unit}`).join(' ');
+  let left = s;
+  const said = parts.slice(first, first + 2).map(([unit, size]) => {
+    const n = Math.floor(left / size);
+    left -= n * size;
+    return n > 0 ? `${n} ${unit}` : '';
+  });
+  return said.join(' ').trim();
 }
 
 const clocks = new Map();
@@ -86,7 +91,7 @@ export class Pace {
   get rate() {
     const each = this.perSecond;
     if (each === null) return 'measuring';
-    const [n, unit] = each >= 1 || each === 0 ? [each, 's'] : each >= 1 / 60 ? [each * 60, 'min'] : [each * 3600, 'h'];
+    const [n, unit] = [[each, 's'], [each * 60, 'min'], [each * 3600, 'h']].find(([some]) => some >= 1) ?? [each, 's'];
     return `${n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 1 : 0 })}/${unit}`;
   }
 

@@ -24,8 +24,9 @@ A Deployment's template of pods. Takes:
   queue                          whether it is told the broker
   gpus                           how many
   tmp                            the size of /tmp
-  env, container, mounts, volumes   what else it has, or nothing
-Pods have no probes where the service has no endpoint to ask: a process that cannot go on ends, and is started anew.
+  health                         the port with /healthz, /readyz and /metrics: its name, number, and how often
+                                 it is asked whether it is ready
+  env, mounts, volumes           what else it has, or nothing
 */}}
 {{- define "voxage.pod" -}}
 metadata:
@@ -61,6 +62,9 @@ spec:
       envFrom:
         - configMapRef: {name: {{ include "voxage.name" .context }}}
       env:
+        {{- if eq .health.name "metrics" }}
+        - {name: VOXAGE_METRICS_LISTEN, value: "0.0.0.0:{{ .health.port }}"}
+        {{- end }}
         {{- if .queue }}
         - name: VOXAGE_QUEUE
           valueFrom: {secretKeyRef: {name: {{ .context.Values.secretName }}, key: VOXAGE_QUEUE}}
@@ -76,9 +80,24 @@ spec:
         {{- with .context.Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with .container }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
+      ports:
+        - {name: {{ .health.name }}, containerPort: {{ .health.port }}}
+      # It listens once it has reached broker and store, or loaded its model, however long that takes.
+      startupProbe:
+        httpGet: {path: /healthz, port: {{ .health.name }}}
+        periodSeconds: 5
+        failureThreshold: 60
+      # Ready is who reaches store and broker. It waits 3 s for each of them.
+      readinessProbe:
+        httpGet: {path: /readyz, port: {{ .health.name }}}
+        periodSeconds: {{ .health.every }}
+        timeoutSeconds: 5
+      # A core that is busy with recordings is no reason to end them.
+      livenessProbe:
+        httpGet: {path: /healthz, port: {{ .health.name }}}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
       resources:
         requests: {{- toYaml .settings.resources.requests | nindent 10 }}
         {{- $limits := .settings.resources.limits | default dict }}
@@ -119,6 +138,13 @@ spec:
   {{- with .settings.affinity }}
   affinity: {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{/* Of services that have no port of their own. Each question costs the store a listing, so not too often. */}}
+{{- define "voxage.metrics" -}}
+name: metrics
+port: {{ .Values.metrics.port }}
+every: 30
 {{- end }}
 
 {{- define "voxage.image" -}}
