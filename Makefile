@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-scale bench-serve check-export chaos fuzz clean
+.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-scale bench-serve check-export check-upgrade chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
 	@echo "make bench-serve               latency and throughput of predictions over HTTP"
 	@echo "make check-export              exported networks beside voxage, in PyTorch and onnxruntime"
+	@echo "make check-upgrade OLD=COMMIT  this version and an older one side by side on one queue"
 	@echo "make check-deploy              container files, compose file, Helm chart and systemd unit, by their tools"
 	@echo "make chaos                     the tests of faults, three times, on batches five times as large"
 	@echo "make fuzz MINUTES=60           look for files that break the extractor"
@@ -105,6 +106,11 @@ bench-networks: setup
 check-export: build
 	@$$(deploy/venv tests/oracle/export.txt) tests/oracle/export.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage
+
+# This version and that of the commit OLD on one queue and one store.
+check-upgrade:
+	@deploy/setup test
+	VOXAGE_OLD=$$(deploy/old "$(or $(OLD),HEAD~1)") cargo nextest run --locked --workspace -E 'binary(upgrade)'
 
 chaos:
 	@deploy/setup test

@@ -37,6 +37,7 @@ mod studies;
 mod study;
 mod submit;
 mod synth;
+mod traces;
 mod train;
 mod trainer;
 mod trainer_service;
@@ -51,7 +52,10 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::{Instrument as _, Span, info_span};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use output::Output;
 use settings::{Keys, LogFormat};
@@ -175,7 +179,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    log(verb.ending == Ending::Service, resolved.settings.log_format);
+    let traces = match traces::Traces::of_environment(name) {
+        Ok(traces) => traces,
+        Err(why) => {
+            output.error(&format!("OTEL_EXPORTER_OTLP_ENDPOINT: {why}"));
+            return ExitCode::from(2);
+        }
+    };
+    log(verb.ending == Ending::Service, resolved.settings.log_format, traces.as_ref());
     let stop = CancellationToken::new();
     let call = Call { matches: matches.clone(), resolved, output, stop: stop.clone() };
     let runtime = match tokio::runtime::Runtime::new() {
@@ -184,6 +195,11 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
+    };
+    // That of a service would never end, and have all its work below it.
+    let span = match (&traces, verb.ending) {
+        (None, _) | (_, Ending::Service) => Span::none(),
+        _ => info_span!("command", otel.name = name),
     };
     let ended = runtime.block_on(async {
         let stopped = stop.clone();
@@ -208,12 +224,15 @@ fn main() -> ExitCode {
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            ended = (verb.settle)(call) => ended,
+            ended = (verb.settle)(call).instrument(span) => ended,
             () = stopped => Err(anyhow::anyhow!("stopped")),
         }
     });
     // A thread that still extracts must not hold up the end.
     runtime.shutdown_background();
+    if let Some(traces) = traces {
+        traces.shut_down();
+    }
     ended.unwrap_or_else(|error| {
         output.error(&whole(&error));
         ExitCode::from(if error.is::<misuse::Misuse>() { 2 } else { 1 })
@@ -231,17 +250,17 @@ fn misused(error: &clap::Error) -> ExitCode {
 
 /// Starts the log on standard error: what a service does, and of other verbs what fails or
 /// is waited for.
-fn log(service: bool, format: LogFormat) {
+fn log(service: bool, format: LogFormat, traces: Option<&traces::Traces>) {
     let default =
         if service { "info,lapin=off" } else { "error,lapin=off,voxage_transport::s3::quiet=warn" };
     let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(traces.map(traces::Traces::layer));
     match format {
-        LogFormat::Human => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Human => registry.with(log.with_filter(filter)).init(),
+        LogFormat::Json => registry.with(log.json().with_filter(filter)).init(),
     }
 }
 

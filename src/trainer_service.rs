@@ -21,7 +21,7 @@ use voxage_contract::Training;
 use voxage_contract::training::{Event, Metric, Request, TrainRequest};
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_coordinator::trainings::{Standing, fail, request, standing};
-use voxage_transport::{AmqpQueue, Delivery, Queue as _, Store};
+use voxage_transport::{AmqpQueue, Delivery, Queue as _, Store, trace};
 
 use crate::settings::{Keys, Settings};
 use crate::trainer::{self, Failed, Trainer};
@@ -109,9 +109,11 @@ impl Service {
                     None => return Ok(()),
                 },
             };
+            let parent = delivery.parent().map(str::to_owned);
             let Some((training, request)) = self.taken(delivery).await? else { continue };
             drop(deliveries);
             let span = info_span!("training", run = training.run, ask = training.ask);
+            trace::follow(&span, parent.as_deref());
             *lock(&self.at) = Some(training.run.clone());
             let carried_out = self.carry_out(&training, request, stop).instrument(span).await;
             *lock(&self.at) = None;

@@ -13,11 +13,11 @@ use prost::Message as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, Span, info, info_span, warn};
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Batch, BatchId, Beat, FeatureSpec, Kind, Name, ShardId, Task};
 use voxage_transport::source::Sources;
-use voxage_transport::{Amqp, AmqpQueue, DeadLetter, Queue, Store};
+use voxage_transport::{Amqp, AmqpQueue, DeadLetter, Queue, Store, trace};
 
 use crate::company::{BEAT_EVERY, Company};
 use crate::dispatch::{LANES, Missing, publish};
@@ -239,9 +239,15 @@ impl House {
                 self.drop_letters(dataset).await?;
                 return in_the_way.map_or(Ok(()), Err);
             };
-            let spec = submit::read(&*self.store, dataset, newest).await?.spec;
-            if self.await_shards(dataset, &spec, &register, &mut owed).await? {
-                let (key, sealed) = seal::seal_planned(&*self.store, dataset, &spec).await?;
+            let Batch { spec, trace, .. } = submit::read(&*self.store, dataset, newest).await?;
+            let following = |span: Span| {
+                trace::follow(&span, trace.as_deref());
+                span
+            };
+            let await_shards = self.await_shards(dataset, &spec, &register, &mut owed);
+            if await_shards.instrument(following(info_span!("shards"))).await? {
+                let seal = seal::seal_planned(&*self.store, dataset, &spec);
+                let (key, sealed) = seal.instrument(following(info_span!("seal"))).await?;
                 self.drop_letters(dataset).await?;
                 if let Some(error) = in_the_way {
                     return Err(error);
@@ -269,7 +275,11 @@ impl House {
             // Someone may have planned it while this one waited.
             let register = Register::read(&*self.store, dataset).await?;
             if register.next_unplanned() == Some(number) {
-                self.plan_claimed(dataset, number, &register, owed).await?;
+                let span = info_span!("plan", number);
+                let submitted = submit::read(&*self.store, dataset, number).await?;
+                trace::follow(&span, submitted.trace.as_deref());
+                let plan = self.plan_claimed(dataset, number, &register, owed);
+                plan.instrument(span).await?;
             }
             Ok(true)
         };

@@ -13,7 +13,7 @@ use voxage_contract::batch::BATCH_FORMAT;
 use voxage_contract::digest::Digest;
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Batch, BatchId, FeatureSpec, Name, Part, Recording, ShardLimits, keys};
-use voxage_transport::{Put, Store};
+use voxage_transport::{Put, Store, trace};
 
 use crate::intake::{Entry, Intake};
 use crate::problem::Severity;
@@ -90,6 +90,7 @@ pub async fn submit(
         scheduled,
         recordings: 0,
         parts: Vec::new(),
+        trace: trace::current(),
     };
     let written = parts.map_ok(|part| write(store, &dataset, part)).try_buffered(WRITERS);
     let mut written = std::pin::pin!(written);
@@ -148,7 +149,8 @@ async fn enter(store: &dyn Store, dataset: &Name, batch: &Batch) -> Result<(u64,
         // Of a schedule's, another coordinator may have entered it just now.
         if let Some(newest) = register.newest()
             && (batch.scheduled || !batch.stat_sources)
-            && read(store, dataset, newest).await? == *batch
+            && (Batch { trace: batch.trace.clone(), ..read(store, dataset, newest).await? })
+                == *batch
         {
             return Ok((newest, false));
         }

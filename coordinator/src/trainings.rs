@@ -7,14 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use tracing::warn;
+use tracing::{Instrument as _, info_span, warn};
 use voxage_contract::training::{TrainRequest, Trained};
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Training, keys};
-use voxage_transport::{AmqpQueue, Put, Queue, Store, StoreExt as _};
+use voxage_transport::{AmqpQueue, Put, Queue, Store, StoreExt as _, trace};
 
 use crate::company::Company;
-use crate::{Error, Result, registry};
+use crate::register::Register;
+use crate::{Error, Result, registry, submit};
 
 /// For so long a training that waits for a trainer may be in nobody's sight: it circles
 /// between the queue and its delay while one is at work on it.
@@ -36,6 +37,24 @@ pub enum Standing {
 /// # Errors
 /// If the store or the queue fails.
 pub async fn ask(store: &dyn Store, queue: &dyn Queue, request: &TrainRequest) -> Result<Training> {
+    let span = info_span!("ask for training");
+    trace::follow(&span, submitted(store, &request.manifest).await.as_deref());
+    ask_once(store, queue, request).instrument(span).await
+}
+
+/// The span of what was submitted last to the data set of a sealed manifest: the training is
+/// its last step.
+async fn submitted(store: &dyn Store, manifest: &str) -> Option<String> {
+    let dataset = keys::dataset_of(manifest).filter(|_| trace::collects())?;
+    let newest = Register::read(store, &dataset).await.ok()?.newest()?;
+    submit::read(store, &dataset, newest).await.ok()?.trace
+}
+
+async fn ask_once(
+    store: &dyn Store,
+    queue: &dyn Queue,
+    request: &TrainRequest,
+) -> Result<Training> {
     let run = request.run_id();
     let bytes = serde_json::to_vec_pretty(request).map_err(|e| Error::damaged("a request", e))?;
     let mut number = newest(store, &run).await?.max(1);

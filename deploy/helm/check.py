@@ -1,23 +1,34 @@
 """Checks the chart with Helm's own engine (its Go SDK) under each of cases/: lint, templates, the values'
-schema; then what comes out with the schemas of Kubernetes and KEDA, and by our own rules. No cluster."""
+schema; then what comes out with the schemas of Kubernetes, KEDA and the Prometheus operator, and by our own
+rules. No cluster."""
 
 import pathlib
+import re
+import shutil
 import sys
+import tempfile
 
 import helm_python as helm
 import jsonschema
 import kubernetes_validate
 import yaml
 from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.prometheus_operator import v1 as prometheus
 
 here = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(here.parent))
 from settings import unknown
 
-CHART = here / "voxage"
+# As a package has it: Helm follows a link to a file outside, and says so each time.
+folder = tempfile.TemporaryDirectory()
+CHART = shutil.copytree(here / "voxage", pathlib.Path(folder.name) / "voxage")
+ALERTS = yaml.safe_load((here.parent / "monitoring/alerts.yaml").read_text())
 # The oldest that the chart allows, and the newest that there are schemas of.
 KUBERNETES = ("1.27", "1.37")
 VERBS = {"coordinator", "feature-worker", "trainer", "predictor", "serve"}
+# What knows resources that are not Kubernetes' own.
+OTHERS = {"keda.sh": keda, "monitoring.coreos.com": prometheus}
+SECRETS = {"VOXAGE_QUEUE", "VOXAGE_API_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
 # What the values' schema must refuse, and what it must say.
 REFUSED = {
@@ -26,6 +37,7 @@ REFUSED = {
     "secretName": {"store": {"root": "s3://b/p"}},
     "slot": {"secretName": "s", "store": {"root": "s3://b/p"}, "featureWorker": {"slot": 1}},
     "tag": {"secretName": "s", "store": {"root": "s3://b/p"}, "image": {"tag": "latest"}},
+    "interval": {"secretName": "s", "store": {"root": "s3://b/p"}, "metrics": {"podMonitor": {"interval": "often"}}},
 }
 
 
@@ -34,6 +46,9 @@ def strict(schema):
     if isinstance(schema, dict):
         if "properties" in schema:
             schema.setdefault("additionalProperties", False)
+        if isinstance(schema.get("pattern"), str):
+            # Go takes a flag anywhere, Python at the beginning only.
+            schema["pattern"] = re.sub(r"^\^\(\?i\)", "(?i)^", schema["pattern"])
         for part in schema.values():
             strict(part)
     elif isinstance(schema, list):
@@ -43,11 +58,12 @@ def strict(schema):
 
 
 def conforms(document):
-    """Fails unless Kubernetes, or KEDA, would take the document."""
-    if document["apiVersion"].startswith("keda.sh/"):
-        # KEDA's resources have Kubernetes' metadata, which the schemas leave open.
+    """Fails unless Kubernetes, or whose resource it is, would take the document."""
+    other = OTHERS.get(document["apiVersion"].split("/")[0])
+    if other:
+        # These have Kubernetes' metadata, which the schemas leave open.
         part = {key: value for key, value in document.items() if key != "metadata"}
-        jsonschema.validate(part, strict(getattr(keda, document["kind"]).model_json_schema()))
+        jsonschema.validate(part, strict(getattr(other, document["kind"]).model_json_schema()))
         return
     for version in KUBERNETES:
         kubernetes_validate.validate(document, version, strict=True)
@@ -64,12 +80,18 @@ def container(document):
     assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"], name
     assert security["capabilities"] == {"drop": ["ALL"]}, name
     assert "memory" in one["resources"]["limits"], name
-    # Who has no endpoint is not asked.
-    assert ("readinessProbe" in one) == (verb == "serve"), name
     assert not unknown(variable["name"] for variable in one["env"]), name
+    variables = {variable["name"]: variable.get("value") for variable in one["env"]}
     for variable in one["env"]:
-        secret = variable["name"] in ("VOXAGE_QUEUE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        assert ("valueFrom" in variable) == secret, f"{name}: {variable['name']}"
+        assert ("valueFrom" in variable) == (variable["name"] in SECRETS), f"{name}: {variable['name']}"
+    assert ("VOXAGE_API_TOKEN" in variables) == (verb == "coordinator"), name
+    # Asked is the port that it listens on: that of its flag, or else that for metrics.
+    (port,) = one["ports"]
+    listen = one["args"][one["args"].index("--listen") + 1] if "--listen" in one["args"] else None
+    assert variables.get("VOXAGE_METRICS_LISTEN", listen) == f"0.0.0.0:{port['containerPort']}", name
+    assert ("VOXAGE_METRICS_LISTEN" in variables) == (listen is None), name
+    for probe, path in (("startup", "/healthz"), ("readiness", "/readyz"), ("liveness", "/healthz")):
+        assert one[f"{probe}Probe"]["httpGet"] == {"path": path, "port": port["name"]}, f"{name}: {probe}"
     if "--grace-s" in one["args"]:
         grace = int(one["args"][one["args"].index("--grace-s") + 1])
         assert pod["terminationGracePeriodSeconds"] > grace, f"{name} is killed within its grace"
@@ -100,7 +122,10 @@ def check(case):
     assert "Secret" not in kinds, f"{case.name}: secrets come from elsewhere"
     names = [(document["kind"], document["metadata"]["name"]) for document in documents]
     assert len(set(names)) == len(names), f"{case.name}: {names}"
-    pods = [d["spec"]["template"]["metadata"]["labels"] for d in documents if d["kind"] == "Deployment"]
+    deployments = [document for document in documents if document["kind"] == "Deployment"]
+    pods = [deployment["spec"]["template"]["metadata"]["labels"] for deployment in deployments]
+    containers = [one for deployment in deployments for one in deployment["spec"]["template"]["spec"]["containers"]]
+    ports = {port["name"]: port["containerPort"] for one in containers for port in one["ports"]}
     for document in documents:
         try:
             conforms(document)
@@ -110,11 +135,22 @@ def check(case):
             container(document)
         if document["kind"] == "ConfigMap":
             assert not unknown(document["data"]), unknown(document["data"])
-        if document["kind"] in ("PodDisruptionBudget", "NetworkPolicy", "Service"):
+        if document["kind"] in ("PodDisruptionBudget", "NetworkPolicy", "Service", "PodMonitor"):
             spec = document["spec"]
             selector = spec.get("selector", {}) if "podSelector" not in spec else spec["podSelector"]
             labels = selector.get("matchLabels", selector)
             assert any(labels.items() <= pod.items() for pod in pods), f"{case.name}: {document} is about nobody"
+        if document["kind"] == "NetworkPolicy":
+            for rule in document["spec"].get("ingress", []):
+                assert rule["from"], f"{case.name}: {document['metadata']['name']} lets everybody in"
+        if document["kind"] == "Service":
+            for port in document["spec"]["ports"]:
+                assert ports[port["targetPort"]] == port["port"], f"{case.name}: {document['metadata']['name']}"
+        if document["kind"] == "PodMonitor":
+            asked = {endpoint["port"] for endpoint in document["spec"]["podMetricsEndpoints"]}
+            assert ports.keys() <= asked, f"{case.name}: {ports.keys() - asked} are not scraped"
+        if document["kind"] == "PrometheusRule":
+            assert document["spec"] == ALERTS, f"{case.name}: other alerts than deploy/monitoring's"
         if document["kind"] == "ScaledObject":
             assert ("Deployment", document["spec"]["scaleTargetRef"]["name"]) in names
     print(f"  {case.name}: {len(documents)} resources")

@@ -13,12 +13,13 @@ use super::{HELP, flag, variable};
 pub type Variables = BTreeMap<String, String>;
 
 /// What is no setting: of the command, of the folders and tools around it, and of its tests.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "VOXAGE_BROWSER",
     "VOXAGE_CACHE",
     "VOXAGE_CONFIG",
     "VOXAGE_DATA",
     "VOXAGE_LOG",
+    "VOXAGE_OLD",
     "VOXAGE_PIN",
     "VOXAGE_PYTHON",
     "VOXAGE_WEIGHTS",

@@ -23,6 +23,8 @@ pub struct Cluster {
     /// Between some and the broker.
     pub broker_proxy: Proxy,
     pub runtime: tokio::runtime::Runtime,
+    /// What is called; none for the command of this build.
+    pub program: Option<PathBuf>,
     services: usize,
 }
 
@@ -47,12 +49,15 @@ impl Cluster {
         let s3_proxy = Proxy::to(port(&endpoint.expect("a server of one's own").1));
         let broker_proxy = Proxy::to(port(broker.url()));
         let place = Place::new();
-        Self { place, broker, s3, s3_proxy, broker_proxy, runtime, services: 0 }
+        Self { place, broker, s3, s3_proxy, broker_proxy, runtime, program: None, services: 0 }
     }
 
     /// The command, led to the servers.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = super::command(args);
+        let mut command = match &self.program {
+            Some(program) => super::command_of(program, args),
+            None => super::command(args),
+        };
         command.envs(self.s3.env().iter().map(|(name, value)| (name, value)));
         command.env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{}", self.s3_proxy.port()));
         command.env("AWS_EC2_METADATA_DISABLED", "true");

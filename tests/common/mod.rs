@@ -56,7 +56,12 @@ impl Place {
 }
 
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_voxage"));
+    command_of(env!("CARGO_BIN_EXE_voxage").as_ref(), args)
+}
+
+/// A call of a program that is voxage, of whichever version.
+pub fn command_of(program: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     // Settings of the machine must not reach the tests.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("VOXAGE_")) {
         command.env_remove(name);

@@ -35,6 +35,9 @@ pub struct Batch {
     pub recordings: u64,
     /// Digests of its parts, in the manifest's order.
     pub parts: Vec<String>,
+    /// The span of its submission, as W3C's `traceparent` has it, if spans were collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// How much goes into one shard.

@@ -18,6 +18,7 @@ pub mod source;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod trace;
 
 pub use amqp::{Amqp, AmqpOptions, AmqpQueue, DeadLetters, Depth};
 pub use counted::Counted;

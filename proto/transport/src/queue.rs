@@ -33,6 +33,11 @@ pub trait Delivery: Send + std::fmt::Debug {
     /// 1 for the first delivery of this payload, more for each later one.
     fn attempt(&self) -> u32;
 
+    /// The span of whoever published it, for [`crate::trace::follow`]; none if it is not known.
+    fn parent(&self) -> Option<&str> {
+        None
+    }
+
     /// Done: forget it.
     async fn ack(self: Box<Self>) -> Result<()>;
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tracing::{Instrument as _, Metadata, Span, debug_span};
 use voxage_contract::{FeatureSpec, Features, Recording, Reject, SpecId};
 use voxage_extract::{Extractor, WeightsError};
 use voxage_shards::Row;
@@ -19,6 +20,17 @@ use crate::took;
 
 /// Recordings in hand for each slot: one is extracted while the next is fetched.
 const IN_HAND: usize = 2;
+
+/// Of so many recordings of a task, the stages of one are spans.
+const SPANS_EVERY: usize = 64;
+
+/// The span of a stage, of a recording that has one.
+fn stage(name: &'static str) -> Span {
+    match Span::current().metadata().map(Metadata::name) {
+        Some("recording") => debug_span!("stage", otel.name = name),
+        _ => Span::none(),
+    }
+}
 
 /// Extractors, made as they are needed and used again.
 pub struct Pool {
@@ -55,8 +67,14 @@ impl Pool {
     ) -> impl Stream<Item = Result<Row>> + use<> {
         let (spec, audio_root) = (Arc::new(spec.clone()), Arc::<str>::from(audio_root));
         let (pool, width) = (Arc::clone(self), self.width);
-        let rows = stream::iter(recordings).map(move |recording| {
-            Arc::clone(&pool).row(Arc::clone(&spec), Arc::clone(&audio_root), recording)
+        let rows = stream::iter(recordings).enumerate().map(move |(i, recording)| {
+            let row = Arc::clone(&pool).row(Arc::clone(&spec), Arc::clone(&audio_root), recording);
+            // A trace of millions of recordings is no use to anybody.
+            let span = match i % SPANS_EVERY {
+                0 => debug_span!("recording", i),
+                _ => Span::none(),
+            };
+            row.instrument(span)
         });
         rows.buffered(width)
     }
@@ -69,7 +87,8 @@ impl Pool {
     ) -> Result<Row> {
         let _in_hand = Arc::clone(&self.in_hand).acquire_owned().await;
         let start = Instant::now();
-        let fetched = fetch(&self.sources, &spec, &audio_root, &recording).await?;
+        let fetching = fetch(&self.sources, &spec, &audio_root, &recording);
+        let fetched = fetching.instrument(stage("fetch")).await?;
         took("fetch", start);
         let outcome = match fetched {
             Ok(audio) => self.features(spec, audio, recording.given.clone()).await?,
@@ -87,8 +106,9 @@ impl Pool {
         given: BTreeMap<String, f64>,
     ) -> Result<Result<Features, Reject>> {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let span = stage("extract");
         let work = spawn_blocking(move || {
-            let _slot = slot;
+            let (_slot, _span) = (slot, span.entered());
             let mut extractor = self.take(&spec)?;
             let start = Instant::now();
             let outcome = extractor.extract(audio, &given);

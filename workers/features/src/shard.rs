@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::spawn_blocking;
-use tracing::{Span, debug};
+use tracing::{Instrument as _, Span, debug, debug_span};
 use voxage_contract::wire::WireError;
 use voxage_contract::{FeatureSpec, Name, Recording, Reject, Task, keys};
 use voxage_shards::{Row, encode};
@@ -58,11 +58,12 @@ pub(crate) async fn make(
         None => collect(pool.extract(&spec, &task.audio_root, task.recordings), progress).await?,
     };
     let encoding = Instant::now();
-    let bytes = spawn_blocking(move || encode(&shard_id, &spec, &rows)).await??;
+    let encode = spawn_blocking(move || encode(&shard_id, &spec, &rows));
+    let bytes = encode.instrument(debug_span!("encode")).await??;
     took("encode", encoding);
     let (work, storing) = (start.elapsed(), Instant::now());
     // Created or there already: either way the shard is whole.
-    store.put_new(&key, bytes).await?;
+    store.put_new(&key, bytes).instrument(debug_span!("store")).await?;
     took("store", storing);
     Ok(Made::Shard(work))
 }

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use voxage_contract::Kind;
 use voxage_shards::Row;
 use voxage_transport::source::Sources;
-use voxage_transport::{Delivery, Queue, Store};
+use voxage_transport::{Delivery, Queue, Store, trace};
 
 use crate::isolated::Isolation;
 use crate::pool::Pool;
@@ -153,6 +153,7 @@ impl Worker {
                         let span = info_span!(
                             "task", attempt = delivery.attempt(), batch = Empty, shard = Empty
                         );
+                        trace::follow(&span, delivery.parent());
                         let work = Arc::clone(&worker).handle(Arc::clone(&pool), delivery);
                         tasks.spawn(work.instrument(span));
                     }

@@ -6,11 +6,20 @@ import { ask } from './talk.js';
 
 const TOKEN = 'voxage.token';
 
+/** What was escaped in a URL; as it is, if it was not. */
+export function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** Takes the token out of the URL, if there is one. */
 export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (!found) return;
-  sessionStorage.setItem(TOKEN, decodeURIComponent(found[1]));
+  sessionStorage.setItem(TOKEN, decoded(found[1]));
   history.replaceState(null, '', `${location.pathname}#/`);
 }
 

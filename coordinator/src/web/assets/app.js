@@ -2,12 +2,12 @@
 // while the tab is looked at, and drawing what came. A view is {title, load, draw}: `load`
 // gives its own details, `draw` describes it (dom.js) from them and the overview.
 
-import { get, path, takeToken } from './api.js';
+import { decoded, get, path, takeToken } from './api.js';
 import { fill, h, link, p, soft } from './dom.js';
 import { models, training, trainings } from './learning.js';
 import { schedule, schedules } from './schedules.js';
 import { say, unsay } from './talk.js';
-import { Pace, count, setClock, span } from './words.js';
+import { Pace, count, many, setClock, span } from './words.js';
 import { dataset, dead, overview } from './work.js';
 
 const OVERVIEW_MS = 2000;
@@ -30,11 +30,7 @@ let page = null;
 function opened() {
   const [where, name] = location.hash.replace(/^#\//, '').split('/');
   const view = VIEWS[name === undefined ? where : `${where}/`];
-  let named = null;
-  try {
-    named = name === undefined ? null : decodeURIComponent(name);
-  } catch { /* A broken escape names nothing. */ }
-  const opening = { view, name: named, where: where || 'datasets', own: {}, data: null, error: null };
+  const opening = { view, name: decoded(name ?? ''), where: where || 'datasets', own: {}, data: null, error: null };
   opening.redraw = () => opening === page && draw();
   opening.refresh = () => Promise.all([lookOver(), lookCloser()]);
   return opening;
@@ -60,9 +56,9 @@ function draw() {
 function go(first) {
   takeToken();
   page = opened();
-  for (const link of document.querySelectorAll('nav a')) {
-    if (link.dataset.view === page.where) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
+  for (const one of document.querySelectorAll('nav a')) {
+    if (one.dataset.view === page.where) one.setAttribute('aria-current', 'page');
+    else one.removeAttribute('aria-current');
   }
   fill(main, []);
   draw();
@@ -111,13 +107,15 @@ function again(every_ms, work) {
   const turn = async () => {
     clearTimeout(timer);
     // What is under way may have asked before the change that somebody wants to see.
-    if (running) await running;
-    clearTimeout(timer);
-    running = document.hidden ? null : work();
-    await running;
-    running = null;
-    clearTimeout(timer);
-    timer = setTimeout(turn, every_ms);
+    await running?.catch(() => {});
+    try {
+      running = document.hidden ? null : work();
+      await running;
+    } finally {
+      running = null;
+      clearTimeout(timer);
+      timer = setTimeout(turn, every_ms);
+    }
   };
   document.addEventListener('visibilitychange', () => document.hidden || turn());
   return turn;
@@ -140,7 +138,7 @@ function tellChanges(before, after) {
   if (!before) return;
   if (heard.why) say('The coordinator answers again.');
   const more = (after.queue?.dead ?? 0) - (before.queue?.dead ?? 0);
-  if (more > 0) say(`${count(more)} more dead letters.`);
+  if (more > 0) say(`${many(more, 'more dead letter')}.`);
   for (const { name, sealed } of after.datasets) {
     if (sealed && before.datasets.some((one) => one.name === name && !one.sealed)) say(`${name} is sealed.`);
   }
@@ -163,7 +161,10 @@ document.getElementById('skip').onclick = (event) => {
   event.preventDefault();
   main.focus();
 };
-document.getElementById('notice-close').onclick = unsay;
+document.getElementById('notice-close').onclick = () => {
+  unsay();
+  main.querySelector('h1').focus({ preventScroll: true });
+};
 addEventListener('hashchange', () => go(false));
 setInterval(banner, 1000);
 go(true);

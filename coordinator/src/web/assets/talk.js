@@ -7,17 +7,17 @@ const place = (id) => document.getElementById(id);
 let hiding;
 
 /** Says that something was done, or, until it is closed, that it failed. */
-export function say(words, failed = false) {
-  clearTimeout(hiding);
-  place('notice').hidden = false;
-  place('notice').classList.toggle('bad', failed);
-  place('said').textContent = failed ? '' : words;
-  place('failed').textContent = failed ? `✗ ${words}` : '';
-  if (!failed) hiding = setTimeout(unsay, 8000);
-}
+export const say = (words, failed = false) => notice(failed ? '' : words, failed ? `✗ ${words}` : '');
+export const unsay = () => notice('', '');
 
-export function unsay() {
-  place('notice').hidden = true;
+function notice(done, failed) {
+  clearTimeout(hiding);
+  place('said').textContent = done;
+  place('failed').textContent = failed;
+  // It stays in the page, unseen: what is only shown with its words may not be read out.
+  place('notice').className = `notice${failed && ' bad'}${done || failed ? '' : ' empty'}`;
+  place('notice-close').hidden = !done && !failed;
+  if (done) hiding = setTimeout(unsay, 8000);
 }
 
 /** Asks; gives what was typed (or true, where there is nothing to type), null if not wanted. */

@@ -44,10 +44,10 @@ export function at(unix_s, zone) {
 
 export const ago = (unix_s) => `${span(Math.max(0, now() - unix_s))} ago`;
 
-const SIGNS = { work: '●', done: '✓', bad: '✗', warn: '▲', wait: '○', off: '–' };
+const SIGNS = { work: '●', done: '✓', bad: '✗', warn: '▲', wait: '○', off: '□' };
 /** A state: a sign and words; the colour only repeats them. */
 export const state = (kind, ...words) =>
-  h('span', { class: `state ${kind}` }, h('span', { 'aria-hidden': 'true' }, SIGNS[kind]), ' ', words);
+  h('span', { class: `state ${kind}` }, h('span', { 'aria-hidden': 'true' }, SIGNS[kind]), '\u00a0', words);
 
 /** How far something is, as a bar and in words. */
 export function progress(label, done, total, words = `${count(done)} of ${count(total)}`) {

@@ -282,13 +282,14 @@ function group(page, reason, letters) {
   const both = (letter) => letter.shard !== '' && h('div', { class: 'actions' },
     button('Requeue', settle('requeue', [letter]), { 'aria-label': `Requeue shard ${letter.shard}` }),
     button('Drop…', settle('drop', [letter]), { 'aria-label': `Drop shard ${letter.shard}` }));
+  const all = letters.length > 1 ? ` all ${count(letters.length)}` : '';
   const [shown, more] = part(page, reason, letters, 20);
   return h('section', { key: reason },
     h('h2', null, many(letters.length, 'dead letter')),
     p(reason),
     (letters.length > 1 || !letters[0].shard) && h('div', { class: 'actions' },
-      button(`Requeue all ${letters.length}`, settle('requeue', letters), { class: 'main' }),
-      button(`Drop all ${letters.length}…`, settle('drop', letters))),
+      button(`Requeue${all}`, settle('requeue', letters), { class: 'main' }),
+      button(`Drop${all}…`, settle('drop', letters))),
     table('Dead letters of this reason', shown, ({ shard, at_unix_s }) => `${shard}/${at_unix_s}`, [
       ['Shard', ({ shard }) => code(shard ? shard.slice(0, 12) : 'cannot be read')],
       ['Batch', ({ shard, batch }) => (shard ? datasetLink(batch.split('@')[0], batch) : '–')],

@@ -20,7 +20,7 @@ use crate::Result;
 use crate::queue::{DeadLetter, Delivery};
 
 use super::AmqpQueue;
-use super::publish::{PUBLISHED, now_ms};
+use super::publish::{PARENT, PUBLISHED, now_ms};
 
 /// Attempts before this message was published anew.
 const ATTEMPTS: &str = "voxage-attempts";
@@ -37,6 +37,7 @@ pub(crate) struct Held {
     acker: Option<Acker>,
     payload: Bytes,
     attempt: u32,
+    parent: Option<String>,
     /// Keeps the channel open, and tells the consumer that something is in hand.
     _channel: Arc<Channel>,
     queue: AmqpQueue,
@@ -53,9 +54,11 @@ impl Held {
             let queue = queue.topology.queue().to_owned();
             histogram!("voxage_task_wait_seconds", "queue" => queue).record(waited_s);
         }
+        let parent = header(&message, PARENT).and_then(string);
         Self {
             acker: Some(message.acker),
             attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            parent,
             payload: message.data.into(),
             _channel: channel,
             queue,
@@ -112,6 +115,10 @@ impl Delivery for Held {
 
     fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    fn parent(&self) -> Option<&str> {
+        self.parent.as_deref()
     }
 
     async fn ack(mut self: Box<Self>) -> Result<()> {

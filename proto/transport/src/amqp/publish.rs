@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 use voxage_contract::Kind;
 
-use crate::{Error, Result};
+use crate::{Error, Result, trace};
 
 use super::backoff::Backoff;
 use super::error::{failed, timed_out};
@@ -23,6 +23,9 @@ const PERSISTENT: u8 = 2;
 
 /// When a message was published, in milliseconds since 1970.
 pub(crate) const PUBLISHED: &str = "voxage-published";
+
+/// The span of whoever published it: the name is W3C's.
+pub(crate) const PARENT: &str = "traceparent";
 
 /// The time as messages have it.
 pub(crate) fn now_ms() -> i64 {
@@ -102,6 +105,9 @@ impl Publisher {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let mut headers = headers.clone();
         headers.insert(PUBLISHED.into(), AMQPValue::LongLongInt(now_ms()));
+        if let Some(span) = trace::current() {
+            headers.insert(PARENT.into(), AMQPValue::LongString(span.into()));
+        }
         let properties =
             BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
         let publish = async {
