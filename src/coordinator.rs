@@ -9,7 +9,7 @@ use clap::Command;
 use tracing::{info, warn};
 use voxage_coordinator::Coordinator;
 use voxage_coordinator::scene::Scene;
-use voxage_coordinator::web::{Guard, Overviews, Site, random_token, routes, tell};
+use voxage_coordinator::web::{Guard, LOOK_EVERY, Overviews, Site, random_token, routes, tell};
 use voxage_service::{bind, listen};
 
 use crate::settings::Keys;
@@ -88,7 +88,7 @@ async fn serve(call: &Call, coordinator: &Coordinator) -> Result<()> {
         process: process.clone(),
         overviews: Overviews::default(),
     });
-    let metrics = observe::metrics("coordinator")?;
+    let metrics = observe::metrics("coordinator", Some(4 * LOOK_EVERY))?;
     let routes = routes(Arc::clone(&site), Guard::new(&token, address))
         .merge(metrics.routes())
         .merge(observe::health(store, amqp).routes());

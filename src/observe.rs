@@ -1,6 +1,7 @@
 //! What a service tells of itself: health and metrics over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use futures::StreamExt as _;
@@ -13,14 +14,15 @@ use crate::settings::Settings;
 /// Where nothing is: asking for it costs a store little.
 const NOWHERE: &str = "readyz/";
 
-/// Counts what this process does from now on.
-pub fn metrics(role: &'static str) -> Result<Metrics> {
+/// Counts what this process does from now on; gauges that are not set for as long as they last
+/// are told no more.
+pub fn metrics(role: &'static str, lasts: Option<Duration>) -> Result<Metrics> {
     let about = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("commit", env!("VOXAGE_COMMIT").to_owned()),
         ("role", role.to_owned()),
     ];
-    let metrics = Metrics::install(&about).map_err(|why| anyhow!(why))?;
+    let metrics = Metrics::install(&about, lasts).map_err(|why| anyhow!(why))?;
     tokio::spawn(metrics.clone().upkeep());
     Ok(metrics)
 }
@@ -55,7 +57,7 @@ pub async fn start(
     }
     let listener = bind(address, "--metrics-listen").await?;
     info!(address = %listener.local_addr()?, "health and metrics");
-    let routes = metrics(role)?.routes().merge(health(store, amqp).routes());
+    let routes = metrics(role, None)?.routes().merge(health(store, amqp).routes());
     tokio::spawn(listen(listener, routes));
     Ok(())
 }

@@ -169,10 +169,13 @@ impl Service {
         }));
         let trainer = Trainer::start(&request).await?;
         gauge!("voxage_training_at_work").set(1.0);
-        gauge!("voxage_training_progress_timestamp_seconds").set(ends::now().0 as f64);
+        // Of the one before nothing is true any more.
+        gauge!("voxage_training_loss").set(0.0);
+        goes_on();
         let mut said: Option<Instant> = None;
         let stop_this = stop.child_token();
         let end = trainer.finish(std::iter::empty(), &stop_this, |event| {
+            goes_on();
             match event {
                 Event::Progress { message, .. }
                     if said.is_none_or(|said| said.elapsed() > SAY_EVERY) =>
@@ -264,5 +267,8 @@ fn count(metric: &Metric) {
     if let Some(rmse) = metric.stopping_rmse {
         gauge!("voxage_training_validation_rmse_years").set(rmse);
     }
+}
+
+fn goes_on() {
     gauge!("voxage_training_progress_timestamp_seconds").set(ends::now().0 as f64);
 }

@@ -1,11 +1,11 @@
 //! What Prometheus is told of the whole: by every coordinator alike, so that none is needed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
 use tracing::warn;
+use voxage_contract::{Name, keys};
 
 use super::Site;
 use super::read::now;
@@ -14,7 +14,7 @@ use crate::status::{State, Status};
 use crate::{Result, schedule};
 
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+pub const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// Tells how the whole is, again and again.
 pub async fn tell(site: Arc<Site>) {
@@ -29,18 +29,24 @@ pub async fn tell(site: Arc<Site>) {
 impl Site {
     async fn gauges(&self) -> Result<()> {
         let overview = self.overview().await?;
+        broker(overview.queue.as_ref());
+        let trouble = |dataset: &Name, is: bool| {
+            gauge!("voxage_dataset_trouble", "dataset" => dataset.to_string())
+                .set(f64::from(u8::from(is)));
+        };
+        for dataset in overview.damaged.keys() {
+            trouble(dataset, true);
+        }
+        for status in &overview.datasets {
+            let troubles = overview.queue.as_ref().map(|queue| &queue.troubles);
+            let is = troubles.is_some_and(|all| all.contains_key(status.name.as_str()));
+            trouble(&status.name, is);
+        }
+        self.schedules().await?;
         for status in &overview.datasets {
             self.dataset(status, overview.at_unix_s).await?;
         }
-        if let Some(queue) = &overview.queue {
-            broker(queue);
-            for status in &overview.datasets {
-                let trouble = queue.troubles.contains_key(status.name.as_str());
-                gauge!("voxage_dataset_trouble", "dataset" => status.name.to_string())
-                    .set(f64::from(u8::from(trouble)));
-            }
-        }
-        self.schedules().await
+        Ok(())
     }
 
     async fn dataset(&self, status: &Status, now: f64) -> Result<()> {
@@ -54,7 +60,7 @@ impl Site {
         let oldest = status.batches.iter().find(|batch| open(batch.state));
         let age_s = match oldest {
             Some(batch) => {
-                let key = voxage_contract::keys::batch(&status.name, batch.number);
+                let key = keys::batch(&status.name, batch.number);
                 now - self.store.head(&key).await?.changed_unix_s as f64
             }
             None => 0.0,
@@ -82,19 +88,21 @@ impl Site {
     }
 }
 
-fn broker(looked: &Looked) {
-    for (name, queue) in &looked.queues {
+/// What is at the broker; nobody is heard where it cannot be asked.
+fn broker(looked: Option<&Looked>) {
+    for (name, queue) in looked.iter().flat_map(|looked| &looked.queues) {
         for (state, n) in [("ready", queue.ready), ("dead", queue.dead)] {
             gauge!("voxage_queue_messages", "queue" => *name, "state" => state).set(n);
         }
         gauge!("voxage_queue_consumers", "queue" => *name).set(queue.consumers);
     }
-    for (role, n) in BTreeMap::from([
-        ("coordinator", looked.coordinators.len()),
-        ("feature-worker", looked.workers.len()),
-        ("trainer", looked.trainers.len()),
-        ("predictor", looked.predictors.len()),
-    ]) {
-        gauge!("voxage_processes", "role" => role).set(n as f64);
+    let count = |of: fn(&Looked) -> usize| looked.map_or(0, of) as f64;
+    for (role, n) in [
+        ("coordinator", count(|looked| looked.coordinators.len())),
+        ("feature-worker", count(|looked| looked.workers.len())),
+        ("trainer", count(|looked| looked.trainers.len())),
+        ("predictor", count(|looked| looked.predictors.len())),
+    ] {
+        gauge!("voxage_processes", "role" => role).set(n);
     }
 }

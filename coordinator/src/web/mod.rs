@@ -26,7 +26,7 @@ use crate::registry::Gate;
 use crate::scene::Scene;
 use crate::{Error, Result};
 
-pub use gauges::tell;
+pub use gauges::{LOOK_EVERY, tell};
 pub use guard::{Guard, random_token};
 pub use overview::{Overview, Overviews};
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use ::metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use ::metrics::{Gauge, describe_counter, describe_gauge, describe_histogram, gauge};
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 
 /// Upper ends of the buckets of times, in seconds: from a small file to a long queue.
 const BUCKETS: [f64; 14] =
@@ -17,19 +18,27 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What a process counts. Clones count the same.
 #[derive(Debug, Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    build: Gauge,
+}
 
 impl Metrics {
     /// Counts from now on all that this process says by the macros of `metrics`. `about` are
-    /// labels of `voxage_build_info`.
+    /// labels of `voxage_build_info`. A gauge that is not set for as long as it `lasts` is
+    /// told no more: what it was about is gone.
     ///
     /// # Errors
     /// If that is done already.
-    pub fn install(about: &[(&'static str, String)]) -> Result<Self, String> {
+    pub fn install(
+        about: &[(&'static str, String)],
+        lasts: Option<Duration>,
+    ) -> Result<Self, String> {
         let text = |error: BuildError| error.to_string();
         let times = Matcher::Suffix("_seconds".into());
         let builder = PrometheusBuilder::new().set_buckets_for_metric(times, &BUCKETS);
-        let recorder = builder.map_err(text)?.build_recorder();
+        let builder = builder.map_err(text)?.idle_timeout(MetricKindMask::GAUGE, lasts);
+        let recorder = builder.build_recorder();
         let handle = recorder.handle();
         ::metrics::set_global_recorder(recorder).map_err(|error| error.to_string())?;
         for (name, help) in COUNTERS {
@@ -41,21 +50,23 @@ impl Metrics {
         for (name, help) in TIMES {
             describe_histogram!(name, help);
         }
-        gauge!("voxage_build_info", about).set(1.0);
-        Ok(Self(handle))
+        let build = gauge!("voxage_build_info", about);
+        build.set(1.0);
+        Ok(Self { handle, build })
     }
 
     /// All of it, in Prometheus' text format.
     #[must_use]
     pub fn text(&self) -> String {
-        self.0.render()
+        self.handle.render()
     }
 
     /// Keeps what is counted small, for ever.
     pub async fn upkeep(self) {
         loop {
             tokio::time::sleep(UPKEEP_EVERY).await;
-            self.0.run_upkeep();
+            self.build.set(1.0);
+            self.handle.run_upkeep();
         }
     }
 
@@ -118,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_told_in_prometheus_words() {
-        let metrics = Metrics::install(&[("role", "test".to_owned())]).unwrap();
+        let metrics = Metrics::install(&[("role", "test".to_owned())], None).unwrap();
         ::metrics::counter!("voxage_tasks_total", "outcome" => "done").increment(2);
         ::metrics::histogram!("voxage_task_wait_seconds").record(0.2);
         let text = metrics.text();
@@ -132,6 +143,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        assert!(Metrics::install(&[]).is_err());
+        assert!(Metrics::install(&[], None).is_err());
     }
 }

@@ -162,17 +162,26 @@ impl Models<'_> {
         Ok(card.map(|card| card.trim_end_matches(CARD).to_owned()))
     }
 
-    /// Loads the version at a key.
+    /// The card of the version at a key.
     ///
     /// # Errors
-    /// If it is damaged, or takes features that this build does not make.
-    pub fn load(self, version: &str) -> Result<(Card, Estimator)> {
+    /// If it is damaged.
+    pub fn card(self, version: &str) -> Result<Card> {
         let key = format!("{version}{CARD}");
         let bytes = self.runtime.block_on(self.store.get(&key))?;
         let card: Card = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&key, e))?;
         if card.format > CARD_FORMAT {
             return Err(Error::damaged(&key, "it was written by a newer voxage: upgrade this one"));
         }
+        Ok(card)
+    }
+
+    /// Loads the version at a key.
+    ///
+    /// # Errors
+    /// If it is damaged, or takes features that this build does not make.
+    pub fn load(self, version: &str) -> Result<(Card, Estimator)> {
+        let card = self.card(version)?;
         if card.spec.id() != card.spec_id {
             return Err(Error::OtherFeatures {
                 model: version.to_owned(),

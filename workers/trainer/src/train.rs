@@ -88,7 +88,7 @@ pub fn train(
 fn measure_other(request: &TrainRequest, store: &dyn Store, runtime: &Handle) -> Result<()> {
     let Some(other) = &request.against else { return Ok(()) };
     let models = Models { store, runtime };
-    let (card, _) = models.load(other)?;
+    let card = models.card(other)?;
     let key = keys::predictions(&card.run, &request.manifest);
     let bytes = runtime.block_on(store.get(&request.manifest))?;
     let sealed: SealedManifest =
