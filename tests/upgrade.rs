@@ -1,12 +1,16 @@
-//! Voxage of two versions on one queue and one store: each goes on with what the other began.
-//! VOXAGE_OLD names the folder of an older `voxage` and `voxage-trainer`.
+//! What an older version wrote is read (tests/upgrade, by its make.py), and two versions on one
+//! queue and one store go on with what the other began: VOXAGE_OLD names the folder of an older
+//! `voxage` and `voxage-trainer`.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::cluster::{Cluster, Service};
+use common::{Place, json, run};
+use prost::Message as _;
+use voxage_contract::{Predict, Task, Training};
 
 /// The older program, if there is one; says so if not.
 fn old() -> Option<PathBuf> {
@@ -97,4 +101,47 @@ fn versions_work_side_by_side() {
         assert!(std::fs::read_dir(out).unwrap().count() > 0);
         drop(trainer);
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, path) = entry.map(|entry| (entry.file_type().unwrap(), entry.path())).unwrap();
+        let target = to.join(path.file_name().unwrap());
+        if entry.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_the_version_before_wrote_is_read() {
+    let place = Place::new();
+    let root = place.text("root");
+    copy(Path::new("tests/upgrade/store"), root.as_ref());
+    let verified = json(&["verify", "d", "--root", &root, "--json"]);
+    assert_eq!((&verified["ok"], &verified["submitted"]), (&true.into(), &12.into()), "{verified}");
+    let out = place.text("predicted");
+    let predict = ["predict", "--root", &root, "--dataset", "d", "--model", "age@1"];
+    json(&[&predict[..], &["--out", &out, "--json"]].concat());
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+    // It goes on from there: what is in it is known, what is new is added.
+    let again = run(&place.synth(6), &root, &["--dataset", "d"]);
+    assert!(again["model"].as_str().unwrap().ends_with("/00000002/"), "{again}");
+    let status = json(&["status", "d", "--root", &root, "--json"]);
+    assert_eq!(status["datasets"][0]["rows"], 12, "{status}");
+
+    let message = |name: &str| std::fs::read(format!("tests/upgrade/{name}.bin")).unwrap();
+    let (task, spec) = Task::read(&message("task")).unwrap();
+    assert_eq!((task.dataset.as_str(), task.recordings.len(), task.batch), ("d", 12, 1));
+    assert_eq!(task.spec_id, spec.id().to_string());
+    let training = Training::decode(&*message("training")).unwrap();
+    assert_eq!((training.run.len(), training.ask), (16, 1));
+    let predict = Predict::decode(&*message("predict")).unwrap();
+    assert_eq!(
+        (predict.model.as_str(), predict.shards.len()),
+        ("models/age/versions/00000001/", 1)
+    );
 }

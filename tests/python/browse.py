@@ -26,12 +26,20 @@ def watched(context):
     return page
 
 
+def picture(page, name):
+    """A picture of a view, without what was said last."""
+    close = page.get_by_role("button", name="Close the message")
+    if close.is_visible():
+        close.click()
+    page.screenshot(path=pictures / f"{name}.png", full_page=True)
+
+
 def shown(page, view, heading, name):
     """Goes to a view by its link, looks for its heading and takes a picture."""
     page.get_by_role("navigation").get_by_role("link", name=view).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     page.wait_for_timeout(700)
-    page.screenshot(path=pictures / f"{name}.png", full_page=True)
+    picture(page, name)
 
 
 def wide_enough(page):
@@ -58,7 +66,7 @@ with sync_playwright() as playwright:
     expect(page.get_by_role("main")).to_contain_text("done, sealed")
     page.get_by_text("missing_audio").click()
     expect(page.get_by_role("main")).to_contain_text("nowhere.wav")
-    page.screenshot(path=pictures / "dataset.png", full_page=True)
+    picture(page, "dataset")
     shown(page, "Overview", "Overview", "overview")
 
     # Hand a dead letter out again: no worker can read it, so it comes back.
@@ -71,7 +79,7 @@ with sync_playwright() as playwright:
     shown(page, "Trainings", "Trainings", "trainings")
     page.get_by_role("table").first.get_by_role("link").first.click()
     expect(page.locator("svg[role=img]").first).to_be_visible()
-    page.screenshot(path=pictures / "training.png", full_page=True)
+    picture(page, "training")
     shown(page, "Models", "Models", "models")
     with context.expect_page() as opened:
         page.get_by_role("link", name=re.compile("[Rr]eport")).first.click(modifiers=["Control"])
@@ -79,6 +87,10 @@ with sync_playwright() as playwright:
     expect(report.get_by_role("heading", level=1)).to_contain_text("Model age")
     assert report.evaluate("getComputedStyle(document.body).maxWidth") == "1080px", "the report has no style"
     shown(page, "Schedules", "Schedules", "schedules")
+    page.get_by_role("link", name="nightly").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Schedule nightly")
+    page.wait_for_timeout(700)
+    picture(page, "schedule")
     page.get_by_role("button", name=re.compile("Pause")).first.click()
     expect(page.get_by_role("main")).to_contain_text("paused")
 
@@ -100,7 +112,7 @@ with sync_playwright() as playwright:
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_timeout(700)
         wide_enough(page)
-        page.screenshot(path=pictures / f"phone-{view.replace('/', '-') or 'overview'}.png", full_page=True)
+        picture(page, f"phone-{view.replace('/', '-') or 'overview'}")
 
     # Who does not know the token is asked for it.
     page.get_by_role("button", name=re.compile("Resume")).first.click()
