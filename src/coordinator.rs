@@ -89,9 +89,8 @@ async fn serve(call: &Call, coordinator: &Coordinator) -> Result<()> {
         overviews: Overviews::default(),
     });
     let metrics = observe::metrics("coordinator", Some(4 * LOOK_EVERY))?;
-    let routes = routes(Arc::clone(&site), Guard::new(&token, address))
-        .merge(metrics.routes())
-        .merge(observe::health(store, amqp).routes());
+    let others = metrics.routes().merge(observe::health(store, amqp).routes());
+    let routes = routes(Arc::clone(&site), Guard::new(&token, address), others);
     tokio::spawn(tell(site));
     tokio::spawn(listen(listener, routes));
     // A token that somebody chose is for nobody's log.

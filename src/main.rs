@@ -235,7 +235,8 @@ fn main() -> ExitCode {
     }
     ended.unwrap_or_else(|error| {
         output.error(&whole(&error));
-        ExitCode::from(if error.is::<misuse::Misuse>() { 2 } else { 1 })
+        let misused = error.is::<misuse::Misuse>() || error.is::<voxage_contract::keys::BadName>();
+        ExitCode::from(if misused { 2 } else { 1 })
     })
 }
 

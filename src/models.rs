@@ -160,6 +160,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             let Some(out) = call.matches.get_one::<String>("out") else {
                 misuse!("say with --out where to")
             };
+            if out.contains("://") {
+                misuse!("--out {out} is no folder of this machine: copy it from one to there")
+            }
             let request = Request::Export(ExportRequest {
                 root: settings.root.clone(),
                 access: settings.access(),
@@ -196,9 +199,10 @@ async fn known(store: &dyn Store, model: &str) -> Result<Name> {
 /// The model and the number of `model@number`.
 fn version(name: &str) -> Result<(Name, u64)> {
     let parsed = name.split_once('@').and_then(|(m, n)| Some((m.parse().ok()?, n.parse().ok()?)));
-    parsed.with_context(|| {
-        format!("'{name}' is no version: write age@3; `voxage models list` lists them")
-    })
+    let Some(parsed) = parsed else {
+        misuse!("'{name}' is no version: write age@3; `voxage models list` lists them")
+    };
+    Ok(parsed)
 }
 
 fn listed(all: &[Version]) -> String {

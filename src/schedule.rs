@@ -8,8 +8,8 @@ use serde_json::json;
 use voxage_contract::Name;
 use voxage_coordinator::drift::Drift;
 use voxage_coordinator::schedule::{
-    Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings, latest, put,
-    retry, run_now, schedule, schedules, set_state,
+    Calendar, Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings,
+    latest, put, retry, run_now, schedule, schedules, set_state,
 };
 use voxage_transport::{Store, source};
 
@@ -125,7 +125,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     }
     let standing = schedule(&*store, &name).await?;
     let state = match action {
-        "show" => return shown(&call, &*store, &standing, "").await,
+        "show" | "list" => return shown(&call, &*store, &standing, "").await,
         "run-now" => {
             if standing.schedule.state != State::Active {
                 bail!("schedule '{name}' is paused: `voxage schedule resume {name}` first");
@@ -145,7 +145,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
         "pause" => State::Paused,
         "resume" => State::Active,
-        _ => State::Removed,
+        "remove" => State::Removed,
+        other => misuse!("`voxage schedule {other}` takes no name"),
     };
     set_state(&*store, &standing, state, now()).await?;
     if state == State::Removed {
@@ -164,11 +165,23 @@ fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
         misuse!("`schedule add` needs --dataset")
     };
     let audio_root = Some(&settings.audio_root).filter(|root| !root.is_empty());
-    let source = need("source")?;
+    let (source, cron, zone) = (need("source")?, need("cron")?, need("tz")?);
+    if let Err(why) = Calendar::new(&cron, &zone) {
+        misuse!("{why}")
+    }
+    let Ok(place) = source::root(&source) else {
+        misuse!("--source '{source}': there is no such folder")
+    };
+    if place.starts_with("file://") || !place.starts_with(settings.root.as_str()) {
+        eprintln!(
+            "note: coordinators must be started with --audio-roots {}",
+            place.trim_start_matches("file://")
+        );
+    }
     Ok(Schedule {
-        cron: need("cron")?,
-        zone: need("tz")?,
-        source: source::root(&source).with_context(|| format!("--source {source}"))?,
+        cron,
+        zone,
+        source: place,
         audio_root: audio_root.map(|root| source::root(root)).transpose()?,
         dataset,
         spec: settings.spec.clone(),
@@ -256,7 +269,8 @@ fn told(firing: &Firing, zone: Zone) -> String {
     let mut text = format!("{}{asked}{missed}\n", firing.due.local(zone));
     let mut lines = Vec::new();
     let mut line = |at: Instant, what: &str, words: String| {
-        lines.push((at, format!("  {}  {what:9} {words}\n", at.local(zone))));
+        let line = format!("  {}  {what:9} {words}", at.local(zone));
+        lines.push((at, format!("{}\n", line.trim_end())));
     };
     if let Some(entry) = &firing.taken_in {
         let recordings: u64 = entry.done.manifests.iter().map(|taken| taken.recordings).sum();

@@ -17,9 +17,9 @@ use metrics::{counter, gauge};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
-use voxage_contract::Training;
 use voxage_contract::training::{Event, Metric, Request, TrainRequest};
 use voxage_contract::wire::WIRE_VERSION;
+use voxage_contract::{Kind, Training};
 use voxage_coordinator::trainings::{Standing, fail, request, standing};
 use voxage_transport::{AmqpQueue, Delivery, Queue as _, Store, trace};
 
@@ -139,16 +139,24 @@ impl Service {
                 return Ok(None);
             }
         };
-        match standing(&*self.store, &training).await? {
-            Standing::Trained(_) => delivery.ack().await?,
-            Standing::Failed(why) => delivery.dead_letter(&why).await?,
-            Standing::Open => match request(&*self.store, &training).await {
-                Ok(request) => {
-                    delivery.retry(AGAIN).await?;
-                    return Ok(Some((training, request)));
-                }
-                Err(error) => delivery.dead_letter(&error.to_string()).await?,
-            },
+        let looked = async {
+            Ok(match standing(&*self.store, &training).await? {
+                Standing::Open => Some(request(&*self.store, &training).await?),
+                // The store says how, and why.
+                Standing::Trained(_) | Standing::Failed(_) => None,
+            })
+        };
+        match looked.await {
+            Ok(Some(request)) => {
+                delivery.retry(AGAIN).await?;
+                return Ok(Some((training, request)));
+            }
+            Ok(None) => delivery.ack().await?,
+            Err(error) if voxage_coordinator::Error::kind(&error) == Kind::Transient => {
+                warn!(%error, "no look at a training: it comes again");
+                delivery.retry(AGAIN).await?;
+            }
+            Err(error) => delivery.dead_letter(&error.to_string()).await?,
         }
         Ok(None)
     }
@@ -170,7 +178,12 @@ impl Service {
         let trainer = Trainer::start(&request).await?;
         gauge!("voxage_training_at_work").set(1.0);
         // Of the one before nothing is true any more.
-        gauge!("voxage_training_loss").set(0.0);
+        count(&Metric {
+            loss: Some(0.0),
+            stopping_rmse: Some(0.0),
+            loader_wait: Some(0.0),
+            ..Metric::default()
+        });
         goes_on();
         let mut said: Option<Instant> = None;
         let stop_this = stop.child_token();
@@ -232,7 +245,10 @@ impl Service {
             Err(error) => {
                 ended_as("failed");
                 warn!(%error, "failed");
-                fail(&*self.store, training, &format!("{error:#}")).await?;
+                // Asked for again, it fails again.
+                if let Err(error) = fail(&*self.store, training, &format!("{error:#}")).await {
+                    warn!(%error, "that it failed is not written down");
+                }
             }
         }
         Ok(())

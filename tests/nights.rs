@@ -88,7 +88,7 @@ fn three_nights_promote_what_is_better_and_nothing_else() {
         .args(["--dataset", "calls"])
         .output()
         .unwrap();
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(common::stderr(&refused).contains("five fields"), "{}", common::stderr(&refused));
     let add = ["schedule", "add", "nightly", "--cron", "0 2 * * *", "--tz", "Europe/Rome"];
     let what = ["--source", &source, "--dataset", "calls", "--test-share", "0.4"];

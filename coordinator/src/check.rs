@@ -19,14 +19,30 @@ pub struct Checked {
     pub rows: u64,
     /// The manifest's own name of the column of the audio paths.
     pub path_column: String,
-    /// Everything that is wrong, in the order of the rows.
+    /// What is wrong, in the order of the rows.
     pub problems: Vec<Problem>,
+    /// Problems for which a submission is refused, kept or not.
+    pub refused: u64,
+    /// Problems that make a reject of a row, kept or not.
+    pub rejects: u64,
 }
 
 impl Checked {
     /// The problems for which a submission is refused.
     pub fn structural(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter().filter(|problem| problem.severity == Severity::Structure)
+    }
+
+    /// Adds a problem; of a kind that there are many of, no more than `most` are kept.
+    fn add(&mut self, problem: Problem, most: u64) {
+        let so_far = match problem.severity {
+            Severity::Structure => &mut self.refused,
+            _ => &mut self.rejects,
+        };
+        *so_far += 1;
+        if *so_far <= most {
+            self.problems.push(problem);
+        }
     }
 }
 
@@ -38,6 +54,16 @@ impl Checked {
 pub fn check(
     manifest: &Path,
     audio_root: &str,
+    each: impl FnMut(u64, &Recording),
+) -> Result<Checked> {
+    check_some(manifest, audio_root, u64::MAX, each)
+}
+
+/// As [`check`], keeping of problems of a kind no more than `most`.
+pub(crate) fn check_some(
+    manifest: &Path,
+    audio_root: &str,
+    most: u64,
     mut each: impl FnMut(u64, &Recording),
 ) -> Result<Checked> {
     let intake = Intake::open(manifest, audio_root)?;
@@ -48,23 +74,27 @@ pub fn check(
     for entry in intake {
         let entry = entry?;
         checked.rows = entry.row;
-        checked.problems.extend(entry.problems);
+        for problem in entry.problems {
+            checked.add(problem, most);
+        }
         let Some(recording) = entry.recording else { continue };
         if let Some(first) = ids.insert(hash(&recording.id), entry.row) {
             let message = format!(
                 "id '{}' is that of row {first} too: make one of them another",
                 recording.id
             );
-            checked.problems.push(structural("duplicate_id", message, entry.row, &id_column));
+            let problem = structural("duplicate_id", message, entry.row, &id_column);
+            checked.add(problem, most);
         }
         if let Some(message) = divided(&mut sides, &recording, entry.row) {
-            checked.problems.push(structural("speaker_split", message, entry.row, &split_column));
+            let problem = structural("speaker_split", message, entry.row, &split_column);
+            checked.add(problem, most);
         }
         each(entry.row, &recording);
     }
     if checked.rows == 0 {
         let message = "the manifest has a header but no rows";
-        checked.problems.push(Problem::new(Severity::Structure, "no_rows", message));
+        checked.add(Problem::new(Severity::Structure, "no_rows", message), most);
     }
     Ok(checked)
 }

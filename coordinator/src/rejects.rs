@@ -17,9 +17,9 @@ pub const UPLOADED_FROM: &str = "uploaded_from";
 /// Shards that are read for one page, at most.
 const MOST_SHARDS: usize = 16;
 
-/// What earlier looks found in shards, by `stage/code`, and how many of their rows did not
-/// count then.
-pub(crate) type Counted = HashMap<ShardId, (usize, BTreeMap<String, u64>)>;
+/// What earlier looks found in the shards of data sets, by `stage/code`, and how many of
+/// their rows did not count then.
+pub(crate) type Counted = HashMap<(Name, ShardId), (usize, BTreeMap<String, u64>)>;
 
 /// Some rejects of a data set.
 #[derive(Debug, Default)]
@@ -69,10 +69,11 @@ pub(crate) async fn page(
             .map_or(shards.len(), |place| place + 1),
         None => 0,
     };
+    let place = |shard: &SealedShard| (dataset.clone(), shard.id.clone());
     let (mut page, mut read) = (Page::default(), 0);
     for shard in &shards[begin..] {
         let found = of_shard(store, dataset, &spec, shard).await?;
-        counted.insert(shard.id.clone(), (shard.replaced.len(), counts(&found)));
+        counted.insert(place(shard), (shard.replaced.len(), counts(&found)));
         for (recording, reject) in found {
             if code.is_none_or(|code| code == reject.code) {
                 page.rejects.push((recording, reject));
@@ -86,12 +87,12 @@ pub(crate) async fn page(
     }
     for shard in shards {
         let known = |counted: &Counted| {
-            let (replaced, counts) = counted.get(&shard.id)?;
+            let (replaced, counts) = counted.get(&place(shard))?;
             (*replaced == shard.replaced.len()).then(|| counts.clone())
         };
         if known(counted).is_none() && read < MOST_SHARDS {
             let found = of_shard(store, dataset, &spec, shard).await?;
-            counted.insert(shard.id.clone(), (shard.replaced.len(), counts(&found)));
+            counted.insert(place(shard), (shard.replaced.len(), counts(&found)));
             read += 1;
         }
         match known(counted) {

@@ -31,6 +31,9 @@ use crate::{Error, Result, seal, submit};
 /// Between two looks for work, unless a submission says that there is some.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// What the name of a schedule follows among the troubles: no data set's name has a blank.
+const SCHEDULE: &str = "schedule ";
+
 /// Between two looks for trainings that were lost.
 const TRAININGS_EVERY: Duration = Duration::from_secs(30);
 
@@ -205,8 +208,14 @@ impl House {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now = schedule::Instant(since.as_secs() as i64);
             let (store, process) = (&*self.store, self.process.as_str());
-            if let Err(error) = (Night { store, stages: &work, process, now }).tend().await {
-                warn!(%error, "no look at the schedules");
+            match (Night { store, stages: &work, process, now }).tend().await {
+                Ok(found) => {
+                    let mut troubles = lock(&self.troubles);
+                    troubles.retain(|what, _| !what.starts_with(SCHEDULE));
+                    let named = |(name, why): (Name, String)| (format!("{SCHEDULE}{name}"), why);
+                    troubles.extend(found.into_iter().map(named));
+                }
+                Err(error) => warn!(%error, "no look at the schedules"),
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -244,6 +253,10 @@ impl House {
                 trace::follow(&span, trace.as_deref());
                 span
             };
+            if in_the_way.is_none() {
+                // All that it takes to go on was just read.
+                lock(&self.troubles).remove(dataset.as_str());
+            }
             let await_shards = self.await_shards(dataset, &spec, &register, &mut owed);
             if await_shards.instrument(following(info_span!("shards"))).await? {
                 let seal = seal::seal_planned(&*self.store, dataset, &spec);
@@ -363,7 +376,8 @@ impl House {
             }
             let since = idle.then(|| *idle_since.get_or_insert(start));
             idle_since = since;
-            if since.is_some_and(|since| since.elapsed() > patience) {
+            // One after the other, so that it is done once.
+            if since.is_some_and(|since| since.elapsed() > patience * (1 + self.rank())) {
                 warn!(
                     shards = missing.shards(),
                     "their tasks are lost or put aside: published again"
@@ -395,6 +409,13 @@ impl House {
     /// The queue of a batch's tasks.
     fn lane(&self, batch: &Batch) -> &dyn Queue {
         &self.lanes[usize::from(batch.scheduled)]
+    }
+
+    /// Coordinators whose names come before this one's.
+    fn rank(&self) -> u32 {
+        let others = self.company.now();
+        let before = |beat: &&Beat| beat.role == "coordinator" && beat.process < self.process;
+        others.iter().filter(before).count() as u32
     }
 
     /// The shards that workers have in hand.

@@ -20,6 +20,9 @@ use crate::problem::Severity;
 use crate::register::Register;
 use crate::{Error, Result};
 
+/// Batches that a schedule's is compared with, the newest: more are not entered in one night.
+const MOST_NIGHTS: usize = 64;
+
 /// Recordings of one part: a megabyte or two, and whole shards of the default size.
 const PART_RECORDINGS: usize = 10_240;
 
@@ -146,13 +149,16 @@ async fn enter(store: &dyn Store, dataset: &Name, batch: &Batch) -> Result<(u64,
     let bytes = serde_json::to_vec_pretty(batch).map_err(|e| Error::damaged("the batch", e))?;
     loop {
         let register = Register::read(store, dataset).await?;
-        // Of a schedule's, another coordinator may have entered it just now.
-        if let Some(newest) = register.newest()
-            && (batch.scheduled || !batch.stat_sources)
-            && (Batch { trace: batch.trace.clone(), ..read(store, dataset, newest).await? })
-                == *batch
-        {
-            return Ok((newest, false));
+        // Of a schedule's, another coordinator may have entered it just now, and more since.
+        let looks = match (batch.scheduled, batch.stat_sources) {
+            (true, _) => MOST_NIGHTS,
+            (false, stat_sources) => usize::from(!stat_sources),
+        };
+        for number in register.standing().rev().take(looks) {
+            let before = read(store, dataset, number).await?;
+            if (Batch { trace: batch.trace.clone(), ..before }) == *batch {
+                return Ok((number, false));
+            }
         }
         let number = register.last() + 1;
         let key = keys::batch(dataset, number);

@@ -117,7 +117,9 @@ pub async fn decide(
                     return Err(Error::Registry(format!(
                         "champion {model}@{version} was not measured on {}, on which \
                          {model}@{candidate} was trained: `voxage evaluate --model \
-                         {model}@{version} --dataset NAME` measures it on the newest version",
+                         {model}@{version} --dataset NAME` does that if it is the newest version of \
+                         the data set; `voxage models rollback {model}` goes back to the champion of \
+                         before, and --force does not ask",
                         own.manifest
                     )));
                 }

@@ -5,6 +5,8 @@
 //! claimed once; a stage may be done twice, by two at a time or after a death, and comes to
 //! the same.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
@@ -13,9 +15,12 @@ use voxage_transport::{Put, Store};
 
 use super::calendar::Instant;
 use super::firing::{Claim, End, Entry, Failure, Firing, LATE_S, Outcome, dues, firing, read};
-use super::stages::Stages;
+use super::stages::{Asked, Stages};
 use super::{Missed, Overlap, Schedule, Standing, State, every, settings};
 use crate::{Error, Result};
+
+/// Seconds of a day: clocks are not farther apart.
+const DAY_S: i64 = 24 * 3600;
 
 /// A look at the schedules.
 #[derive(Debug)]
@@ -31,17 +36,20 @@ pub struct Night<'a, S> {
 }
 
 impl<S: Stages> Night<'_, S> {
-    /// Looks after every schedule. What fails for one does not hold up the others.
+    /// Looks after every schedule; gives those that do not go on now, with why. What fails
+    /// for one does not hold up the others.
     ///
     /// # Errors
     /// If the schedules cannot be read.
-    pub async fn tend(&self) -> Result<()> {
+    pub async fn tend(&self) -> Result<BTreeMap<Name, String>> {
+        let mut troubles = BTreeMap::new();
         for standing in every(self.store).await? {
             if let Err(error) = self.one(&standing).await {
                 warn!(schedule = %standing.name, %error, "will be tried again");
+                troubles.insert(standing.name, error.to_string());
             }
         }
-        Ok(())
+        Ok(troubles)
     }
 
     async fn one(&self, Standing { name, number, schedule }: &Standing) -> Result<()> {
@@ -51,8 +59,10 @@ impl<S: Stages> Night<'_, S> {
             open.push(firing(self.store, name, *due).await?);
         }
         if schedule.state == State::Active {
-            let last = dues.keys().next_back().copied();
-            let after = last.map_or(schedule.since, |last| last.max(schedule.since));
+            let after = self
+                .last_fired(name, &dues)
+                .await?
+                .map_or(schedule.since, |last| last.max(schedule.since));
             let busy = open.iter().any(|firing| !firing.failed());
             open.extend(self.claim(name, *number, schedule, after, busy).await?);
         }
@@ -61,15 +71,18 @@ impl<S: Stages> Night<'_, S> {
         for firing in &open {
             let begun = firing.taken_in.is_some();
             let withdrawn = match schedule.state {
-                State::Active => false,
-                State::Paused => !begun,
-                State::Removed => true,
+                State::Paused if !begun => true,
+                // It may have been added again since.
+                _ => self.was_removed(name, firing.claim.settings, *number).await?,
             };
             if withdrawn {
-                if let (Some(sealed), None) = (&firing.sealed, &firing.trained) {
-                    self.stages.withdraw(schedule, &sealed.done).await?;
+                if let (Some(asked), None) = (self.asked(firing).await?, &firing.trained) {
+                    self.stages.withdraw(&asked.done).await?;
                 }
                 self.end(firing, Outcome::Withdrawn, "the schedule was paused or removed").await?;
+            } else if firing.failed() && self.later_went_through(firing, &dues).await? {
+                let words = "it failed, and a later firing went through";
+                self.end(firing, Outcome::Withdrawn, words).await?;
             } else if let Some(why) = &firing.claim.skipped {
                 self.end(firing, Outcome::Skipped, why).await?;
             } else if !firing.failed() && !std::mem::replace(&mut busy, true) {
@@ -77,6 +90,56 @@ impl<S: Stages> Night<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// When the schedule fired last by its calendar. Who asks for a firing may have another
+    /// clock; and a clock that was days ahead must not keep it from firing.
+    async fn last_fired(
+        &self,
+        name: &Name,
+        dues: &BTreeMap<Instant, bool>,
+    ) -> Result<Option<Instant>> {
+        for due in dues.keys().rev().filter(|due| due.0 <= self.now.0 + DAY_S) {
+            let key = keys::fire(name, &due.to_string(), "claim");
+            let claim: Option<Claim> = read(self.store, &key).await?;
+            if claim.is_some_and(|claim| !claim.asked) {
+                return Ok(Some(*due));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a schedule was removed since some settings of it were in force.
+    async fn was_removed(&self, name: &Name, since: u64, number: u64) -> Result<bool> {
+        for number in since..=number {
+            if settings(self.store, name, number).await?.state == State::Removed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a later firing came to an end of its own.
+    async fn later_went_through(
+        &self,
+        failed: &Firing,
+        dues: &BTreeMap<Instant, bool>,
+    ) -> Result<bool> {
+        let later = dues.iter().filter(|(due, ended)| **due > failed.due && **ended);
+        for (due, _) in later {
+            let end = firing(self.store, &failed.schedule, *due).await?.end;
+            let own = [Outcome::Promoted, Outcome::Refused, Outcome::Unchanged];
+            if end.is_some_and(|end| own.contains(&end.outcome)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The training that was asked for since the last retry, if it was.
+    async fn asked(&self, firing: &Firing) -> Result<Option<Entry<Asked>>> {
+        let object = format!("asked-{:04}", firing.retries);
+        read(self.store, &keys::fire(&firing.schedule, &firing.due.to_string(), &object)).await
     }
 
     /// Claims the last firing that is due, if there is one and nobody was quicker.
@@ -142,9 +205,15 @@ impl<S: Stages> Night<'_, S> {
             return Ok(true);
         };
         let Some(sealed) = &firing.sealed else {
-            let Some(done) = self.stages.seal(&schedule, &taken_in.done).await? else {
-                return Ok(false);
+            let sealed = match self.stages.seal(&schedule, &taken_in.done).await {
+                Err(Error::Empty(_)) => {
+                    let words = "there is nothing under its source yet";
+                    firing.end = Some(self.end(firing, Outcome::Unchanged, words).await?);
+                    return Ok(true);
+                }
+                sealed => sealed?,
             };
+            let Some(done) = sealed else { return Ok(false) };
             firing.sealed = Some(self.entry(firing, done).await?);
             return Ok(true);
         };
@@ -156,9 +225,18 @@ impl<S: Stages> Night<'_, S> {
                 );
                 return Ok(true);
             }
-            let Some(done) = self.stages.train(&schedule, &sealed.done).await? else {
-                return Ok(false);
+            // Asked for once: a look every few seconds would fill the queue.
+            let asked = match self.asked(firing).await? {
+                Some(asked) => asked,
+                None => {
+                    let done = self.stages.ask(&schedule, &sealed.done).await?;
+                    let entry = Entry { at: self.now, done };
+                    let object = format!("asked-{:04}", firing.retries);
+                    self.write(firing, &object, &entry).await?;
+                    self.asked(firing).await?.unwrap_or(entry)
+                }
             };
+            let Some(done) = self.stages.train(&asked.done).await? else { return Ok(false) };
             firing.trained = Some(self.entry(firing, done).await?);
             return Ok(true);
         };

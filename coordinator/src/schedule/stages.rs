@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use voxage_contract::training::TrainRequest;
+use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{BatchId, Kind, Training, keys};
 use voxage_transport::source::Sources;
 use voxage_transport::{Queue, Store, StoreExt as _};
@@ -65,6 +66,23 @@ pub struct Sealed {
     pub start: Option<String>,
 }
 
+/// A training that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The run.
+    pub run: String,
+    /// Which request of the run it is.
+    pub ask: u64,
+    /// The key of the champion that is measured beside it.
+    pub against: Option<String>,
+}
+
+impl Asked {
+    fn training(&self) -> Training {
+        Training { version: WIRE_VERSION, run: self.run.clone(), ask: self.ask }
+    }
+}
+
 /// A version of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
@@ -87,14 +105,16 @@ pub trait Stages: Sync {
     async fn seal(&self, schedule: &Schedule, taken: &TakenIn) -> Result<Option<Sealed>>;
     /// Whether the champion has learned from this very data in this very way.
     async fn is_known(&self, schedule: &Schedule, sealed: &Sealed) -> Result<bool>;
-    /// A model of it, once it is trained.
-    async fn train(&self, schedule: &Schedule, sealed: &Sealed) -> Result<Option<Trained>>;
+    /// Asks for a model of it.
+    async fn ask(&self, schedule: &Schedule, sealed: &Sealed) -> Result<Asked>;
+    /// That model, once it is trained.
+    async fn train(&self, asked: &Asked) -> Result<Option<Trained>>;
     /// What the gate says of it.
     async fn decide(&self, schedule: &Schedule, trained: &Trained) -> Result<Decision>;
     /// Makes it the champion.
     async fn promote(&self, schedule: &Schedule, decision: &Decision, now: Instant) -> Result<()>;
     /// Takes a training back that was asked for, if it is not done.
-    async fn withdraw(&self, schedule: &Schedule, sealed: &Sealed) -> Result<()>;
+    async fn withdraw(&self, asked: &Asked) -> Result<()>;
 }
 
 /// The stages over a store and the queue of trainings.
@@ -120,6 +140,10 @@ impl Stages for Work {
         for path in source.keys("").await? {
             let lower = path.to_lowercase();
             if ![".csv", ".tsv", ".parquet"].iter().any(|end| lower.ends_with(end)) {
+                continue;
+            }
+            if self.sources.leads_out(&schedule.source, &path) {
+                bad.push(format!("{}{path}: a link leads it out of its source", schedule.source));
                 continue;
             }
             let (file, sha256) = fetched(&*source, &path).await?;
@@ -176,24 +200,42 @@ impl Stages for Work {
         Ok(card.manifest == sealed.manifest && card.settings == schedule.settings)
     }
 
-    async fn withdraw(&self, schedule: &Schedule, sealed: &Sealed) -> Result<()> {
-        let training = self.ask(schedule, sealed).await?.0;
+    async fn withdraw(&self, asked: &Asked) -> Result<()> {
+        let training = asked.training();
         if trainings::standing(&*self.store, &training).await? == Standing::Open {
             trainings::fail(&*self.store, &training, "the schedule was removed").await?;
         }
         Ok(())
     }
 
-    async fn train(&self, schedule: &Schedule, sealed: &Sealed) -> Result<Option<Trained>> {
-        let (training, against) = self.ask(schedule, sealed).await?;
-        match trainings::standing(&*self.store, &training).await? {
+    async fn ask(&self, schedule: &Schedule, sealed: &Sealed) -> Result<Asked> {
+        let against = registry::champion_key(&*self.store, &schedule.model).await?;
+        let request = TrainRequest {
+            root: String::new(),
+            access: Default::default(),
+            upkeep: Default::default(),
+            patient: true,
+            fold: None,
+            manifest: sealed.manifest.clone(),
+            model: schedule.model.clone(),
+            against: against.clone(),
+            start: sealed.start.clone(),
+            blend: Vec::new(),
+            settings: schedule.settings.clone(),
+        };
+        let training = trainings::ask(&*self.store, &*self.trainings, &request).await?;
+        Ok(Asked { run: training.run, ask: training.ask, against })
+    }
+
+    async fn train(&self, asked: &Asked) -> Result<Option<Trained>> {
+        match trainings::standing(&*self.store, &asked.training()).await? {
             Standing::Open => Ok(None),
             Standing::Failed(why) => Err(Error::Schedule(format!("the training failed: {why}"))),
             Standing::Trained(trained) => Ok(Some(Trained {
                 run: trained.run,
                 model: trained.model,
                 rmse: trained.evaluation.test.all.rmse,
-                against,
+                against: asked.against.clone(),
             })),
         }
     }
@@ -211,31 +253,6 @@ impl Stages for Work {
 }
 
 impl Work {
-    /// Asks for the training, unless that is done; gives the champion beside which it is
-    /// measured.
-    async fn ask(
-        &self,
-        schedule: &Schedule,
-        sealed: &Sealed,
-    ) -> Result<(Training, Option<String>)> {
-        let against = registry::champion_key(&*self.store, &schedule.model).await?;
-        let request = TrainRequest {
-            root: String::new(),
-            access: Default::default(),
-            upkeep: Default::default(),
-            patient: true,
-            fold: None,
-            manifest: sealed.manifest.clone(),
-            model: schedule.model.clone(),
-            against: against.clone(),
-            start: sealed.start.clone(),
-            blend: Vec::new(),
-            settings: schedule.settings.clone(),
-        };
-        let training = trainings::ask(&*self.store, &*self.trainings, &request).await?;
-        Ok((training, against))
-    }
-
     async fn drift(&self, schedule: &Schedule, manifest: &str) -> Result<Option<Drift>> {
         let Some(champion) = registry::champion(&*self.store, &schedule.model).await? else {
             return Ok(None);

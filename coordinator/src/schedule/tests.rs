@@ -14,7 +14,7 @@ use voxage_transport::{
 };
 
 use super::firing::{Firing, Outcome, firings};
-use super::stages::{Sealed, Stages, Taken, TakenIn, Trained, Work};
+use super::stages::{Asked, Sealed, Stages, Taken, TakenIn, Trained, Work};
 use super::{
     Calendar, Instant, Missed, Night, Overlap, Schedule, Start, State, put, retry, run_now,
 };
@@ -102,8 +102,11 @@ struct World {
     looks: Mutex<u64>,
     promoted: Mutex<Vec<u64>>,
     withdrawn: Mutex<u64>,
+    asked: Mutex<u64>,
     /// The stage that fails.
     broken: Mutex<bool>,
+    /// Whether trainings fail.
+    untrainable: Mutex<bool>,
 }
 
 impl World {
@@ -138,7 +141,15 @@ impl Stages for World {
         Ok(false)
     }
 
-    async fn train(&self, _: &Schedule, _: &Sealed) -> Result<Option<Trained>> {
+    async fn ask(&self, _: &Schedule, _: &Sealed) -> Result<Asked> {
+        *self.asked.lock().unwrap() += 1;
+        Ok(Asked { run: "r".into(), ask: 1, against: None })
+    }
+
+    async fn train(&self, _: &Asked) -> Result<Option<Trained>> {
+        if *self.untrainable.lock().unwrap() {
+            return Err(Error::Schedule("the training failed".into()));
+        }
         let trained =
             Trained { run: "r".into(), model: "m".into(), rmse: Some(1.0), against: None };
         Ok(self.done().then_some(trained))
@@ -161,7 +172,7 @@ impl Stages for World {
         Ok(())
     }
 
-    async fn withdraw(&self, _: &Schedule, _: &Sealed) -> Result<()> {
+    async fn withdraw(&self, _: &Asked) -> Result<()> {
         *self.withdrawn.lock().unwrap() += 1;
         Ok(())
     }
@@ -342,6 +353,74 @@ async fn a_manifest_is_entered_once_whoever_takes_it_in() {
     let taken = work.take_in(&second).await.unwrap();
     assert_eq!((taken.manifests.len(), taken.known), (1, 2), "{taken:?}");
     assert_eq!(batches().await, 2);
+}
+
+#[tokio::test]
+async fn a_training_is_asked_for_once_and_again_by_a_retry() {
+    let (store, world) = (Deadly::default(), World::default());
+    put(&store, &name(), &nightly(Missed::Run, Overlap::Skip)).await.unwrap();
+    *world.untrainable.lock().unwrap() = true;
+    for second in 0..20 {
+        look(&store, &world, "a", Instant(at("20260102T013001Z").0 + second)).await;
+    }
+    assert!(all(&store).await[0].failures[0].why.contains("training failed"));
+    assert_eq!(*world.asked.lock().unwrap(), 1);
+    *world.untrainable.lock().unwrap() = false;
+    retry(&store, &name(), at("20260102T020000Z")).await.unwrap();
+    for second in 0..20 {
+        look(&store, &world, "a", Instant(at("20260102T020000Z").0 + second)).await;
+    }
+    assert!(all(&store).await[0].end.is_some());
+    assert_eq!(*world.asked.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_ends_once_a_later_firing_went_through() {
+    let (store, world) = (Deadly::default(), World::default());
+    put(&store, &name(), &nightly(Missed::Run, Overlap::Skip)).await.unwrap();
+    *world.broken.lock().unwrap() = true;
+    look(&store, &world, "a", at("20260102T013001Z")).await;
+    assert!(all(&store).await[0].failed());
+    *world.broken.lock().unwrap() = false;
+    for second in 0..20 {
+        look(&store, &world, "a", Instant(at("20260103T013001Z").0 + second)).await;
+    }
+    let fired = all(&store).await;
+    assert_eq!(fired[0].end.as_ref().unwrap().outcome, Outcome::Withdrawn);
+    assert!(fired[1].decided.is_some() && fired[1].end.is_some());
+}
+
+#[tokio::test]
+async fn what_was_removed_is_withdrawn_though_its_name_was_added_again() {
+    let (store, world) = (Deadly::default(), World::default());
+    let schedule = nightly(Missed::Run, Overlap::Skip);
+    put(&store, &name(), &schedule).await.unwrap();
+    for second in 0..4 {
+        look(&store, &world, "a", Instant(at("20260102T013001Z").0 + second)).await;
+    }
+    assert_eq!(*world.asked.lock().unwrap(), 1);
+    let removed = Schedule { state: State::Removed, ..schedule.clone() };
+    put(&store, &name(), &removed).await.unwrap();
+    let since = at("20260102T020000Z");
+    put(&store, &name(), &Schedule { since, ..schedule }).await.unwrap();
+    look(&store, &world, "a", at("20260102T020001Z")).await;
+    assert_eq!(all(&store).await[0].end.as_ref().unwrap().outcome, Outcome::Withdrawn);
+    assert_eq!(*world.withdrawn.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn clocks_that_are_ahead_keep_nothing_from_firing() {
+    let (store, world) = (Deadly::default(), World::default());
+    put(&store, &name(), &nightly(Missed::Run, Overlap::Queue)).await.unwrap();
+    let standing = super::schedule(&store, &name()).await.unwrap();
+    // A person's, by hours, and a coordinator's, by a month.
+    run_now(&store, &standing, "person", at("20260102T120000Z")).await.unwrap();
+    look(&store, &world, "a", at("20260202T013001Z")).await;
+    for second in 0..30 {
+        look(&store, &world, "a", Instant(at("20260102T013001Z").0 + second)).await;
+    }
+    let due: Vec<_> = all(&store).await.iter().map(|firing| firing.due).collect();
+    assert!(due.contains(&at("20260102T013000Z")), "{due:?}");
 }
 
 #[tokio::test]

@@ -22,16 +22,17 @@ use voxage_transport::source;
 
 use super::read::{now, scheduled};
 use super::{Answer, Site, name};
+use crate::check::check_some;
 use crate::dead::{self, Choice};
 use crate::register::{self, Register};
 use crate::schedule::{self, State as Active};
-use crate::{Error, Severity, Submission, check, registry};
+use crate::{Error, Submission, registry};
 
 /// Largest manifest that is taken, in bytes.
-const MOST_BYTES: usize = 1 << 30;
+const MOST_BYTES: usize = 256 << 20;
 
 /// Problems of a manifest that are told.
-const MOST_PROBLEMS: usize = 20;
+const MOST_PROBLEMS: u64 = 20;
 
 fn refused(status: StatusCode, code: &str, message: impl Into<String>) -> Problem {
     Problem::new(status, code, message)
@@ -74,17 +75,15 @@ pub(super) async fn submit(
         None => format!("{}{}", site.store_uri, keys::audio(&dataset)),
     };
     let (path, paths_root) = (file.path().to_owned(), root.clone());
-    let checked = spawn_blocking(move || check(&path, &paths_root, |_, _| {}));
+    let checked = spawn_blocking(move || check_some(&path, &paths_root, MOST_PROBLEMS, |_, _| {}));
     let checked = checked.await.map_err(Error::from)?.map_err(unnamed)?;
-    let mut structural = checked.structural().map(ToString::to_string);
-    let told: Vec<_> = structural.by_ref().take(MOST_PROBLEMS).collect();
-    if !told.is_empty() {
-        let more = structural.count();
+    let told: Vec<_> = checked.structural().map(|problem| cut(problem.to_string())).collect();
+    if checked.refused > 0 {
+        let more = checked.refused - told.len() as u64;
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         let message = format!("{}{more}", told.join("; "));
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "bad_manifest", message));
     }
-    let rejects = checked.problems.iter().filter(|one| one.severity == Severity::Reject).count();
     // As the data set was submitted before.
     let newest = Register::read(&*site.store, &dataset).await?.newest();
     let (spec, shards) = match newest {
@@ -115,8 +114,17 @@ pub(super) async fn submit(
     site.amqp.publish_beat(beat.encode_to_vec().into());
     site.changed().await;
     Ok(Json(json!({
-        "batch": done.batch, "recordings": done.recordings, "new": done.new, "rejects": rejects,
+        "batch": done.batch, "recordings": done.recordings, "new": done.new, "rejects": checked.rejects,
     })))
+}
+
+/// The beginning of what may be as long as a cell of somebody's table.
+fn cut(mut text: String) -> String {
+    if text.len() > 500 {
+        text.truncate(text.floor_char_boundary(500));
+        text.push('…');
+    }
+    text
 }
 
 /// A body as a file that is gone when it is dropped.
@@ -131,7 +139,7 @@ async fn spooled(body: Body, end: &str) -> Result<tempfile::NamedTempFile, Probl
         let chunk = chunk.map_err(broken)?;
         bytes += chunk.len();
         if bytes > MOST_BYTES {
-            let message = "a manifest may have 1 GiB here: `voxage submit` takes larger ones";
+            let message = "a manifest may have 256 MiB here: `voxage submit` takes larger ones";
             return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
         }
         file.write_all(&chunk).map_err(lost)?;
@@ -188,8 +196,8 @@ pub(super) async fn dead(
         return Err(refused(StatusCode::BAD_REQUEST, "nothing_chosen", message));
     }
     let tasks = match action.as_str() {
-        "requeue" => dead::requeue(site.scene.tasks(), &choice).await?,
-        "drop" => dead::discard(site.scene.tasks(), &choice).await?,
+        "requeue" => site.settle(dead::requeue(site.scene.tasks(), &choice)).await?,
+        "drop" => site.settle(dead::discard(site.scene.tasks(), &choice)).await?,
         _ => return Err(Problem::not_found()),
     };
     site.changed().await;

@@ -34,7 +34,9 @@ impl Guard {
     /// Lets a request through that knows the token.
     pub(super) async fn token(&self, request: Request, next: Next) -> Response {
         let given = request.headers().get(header::AUTHORIZATION);
-        let given = given.and_then(|given| given.to_str().ok()?.strip_prefix("Bearer "));
+        let given = given.and_then(|given| given.to_str().ok()?.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let given = given.map(|(_, token)| token);
         if given.is_some_and(|given| <[u8; 32]>::from(Sha256::digest(given)) == self.token) {
             return next.run(request).await;
         }
@@ -55,7 +57,9 @@ impl Guard {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
         });
-        if self.loopback && !name.is_some_and(|name| LOOPBACK.contains(&name)) {
+        if self.loopback
+            && !name.is_some_and(|name| LOOPBACK.contains(&&*name.to_ascii_lowercase()))
+        {
             let message = "this server is for its own machine: call it localhost or 127.0.0.1";
             return Problem::new(StatusCode::FORBIDDEN, "other_host", message).into_response();
         }

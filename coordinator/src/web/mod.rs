@@ -55,8 +55,8 @@ pub struct Site {
     pub overviews: Overviews,
 }
 
-/// Everything that there is, behind the guard.
-pub fn routes(site: Arc<Site>, guard: Guard) -> Router {
+/// Everything that there is, behind the guard; `others` beside the page and the API.
+pub fn routes(site: Arc<Site>, guard: Guard, others: Router) -> Router {
     let changes = Router::new()
         .route("/api/v1/datasets/{dataset}/batches", post(change::submit))
         .route("/api/v1/datasets/{dataset}/batches/{batch}/cancel", post(change::cancel))
@@ -84,6 +84,7 @@ pub fn routes(site: Arc<Site>, guard: Guard) -> Router {
         .merge(changes)
         .with_state(site)
         .merge(assets())
+        .merge(others)
         .method_not_allowed_fallback(|| async { Problem::method() })
         .fallback(|| async { Problem::not_found() })
         .layer(middleware::from_fn(move |request, next| {
@@ -143,7 +144,9 @@ impl From<Error> for Problem {
             | Error::NoVersion(_)
             | Error::NoSchedule(_)
             | Error::NoStudy(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Error::Registry(_) | Error::Schedule(_) => (StatusCode::CONFLICT, "conflict"),
+            Error::Registry(_) | Error::Schedule(_) | Error::SeveralRuns(_) => {
+                (StatusCode::CONFLICT, "conflict")
+            }
             Error::Manifest { .. } | Error::Structure { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_manifest")
             }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use voxage_contract::Name;
 
 use super::{Answer, Site};
+use crate::dead::{self, Choice, Letter};
 use crate::register::{Register, datasets};
 use crate::rejects::{self, Counted, Page};
 use crate::scene::Looked;
@@ -37,9 +38,18 @@ pub struct Overview {
     pub at_unix_s: f64,
 }
 
+/// Letters are given to all who ask for so long: who looks at them takes them from others.
+const LETTERS_AGE: Duration = Duration::from_secs(8);
+
 /// The overview of a moment ago, and what makes the next one cheap.
 #[derive(Debug, Default)]
-pub struct Overviews(Mutex<Last>);
+pub struct Overviews(Mutex<Last>, Mutex<Letters>);
+
+/// Recordings of a letter that are named.
+const MOST_IDS: usize = 20;
+
+/// The dead letters of a moment ago, how many there were in all, and when.
+type Letters = Option<(Arc<Vec<Letter>>, u32, Instant)>;
 
 #[derive(Debug, Default)]
 struct Last {
@@ -87,6 +97,34 @@ impl Site {
         });
         last.overview = Some((Arc::clone(&overview), Instant::now(), start.elapsed()));
         Ok(overview)
+    }
+
+    /// The dead letters, of a moment ago at most, and how many there are in all.
+    pub(super) async fn letters(&self) -> Result<(Arc<Vec<Letter>>, u32)> {
+        let mut last = self.overviews.1.lock().await;
+        if let Some((letters, total, _)) =
+            last.as_ref().filter(|(.., at)| at.elapsed() < LETTERS_AGE)
+        {
+            return Ok((Arc::clone(letters), *total));
+        }
+        let mut total = 0;
+        for queue in self.scene.tasks() {
+            total += queue.dead_letters().count().await?;
+        }
+        let mut letters = dead::list(self.scene.tasks(), &Choice::default(), true).await?;
+        for letter in &mut letters {
+            letter.ids.truncate(MOST_IDS);
+        }
+        let letters = Arc::new(letters);
+        *last = Some((Arc::clone(&letters), total, Instant::now()));
+        Ok((letters, total))
+    }
+
+    /// Does something to dead letters, while nobody here looks at them.
+    pub(super) async fn settle<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut last = self.overviews.1.lock().await;
+        *last = None;
+        work.await
     }
 
     /// Some rejects of a data set, after a cursor.

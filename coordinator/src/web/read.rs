@@ -13,7 +13,6 @@ use voxage_service::Problem;
 use voxage_transport::StoreExt as _;
 
 use super::{Answer, CSP, CSP_HEADER, REPORT_CSP, Site, name};
-use crate::dead::{self, Choice};
 use crate::rejects::Page;
 use crate::schedule::{self, Instant, Standing, State as Active};
 use crate::{Error, registry, runs};
@@ -52,8 +51,8 @@ pub(super) async fn rejects(
 }
 
 pub(super) async fn dead(State(site): State<Arc<Site>>) -> Answer {
-    let letters = dead::list(site.scene.tasks(), &Choice::default(), true).await?;
-    Ok(Json(json!({ "dead": letters })))
+    let (letters, total) = site.letters().await?;
+    Ok(Json(json!({ "dead": *letters, "total": total })))
 }
 
 pub(super) async fn runs(State(site): State<Arc<Site>>) -> Answer {
@@ -74,7 +73,11 @@ pub(super) async fn models(State(site): State<Arc<Site>>) -> Answer {
 }
 
 pub(super) async fn history(State(site): State<Arc<Site>>, Path(model): Path<String>) -> Answer {
-    let promotions = registry::history(&*site.store, &name(&model)?).await?;
+    let model = name(&model)?;
+    let promotions = registry::history(&*site.store, &model).await?;
+    if promotions.is_empty() && registry::versions(&*site.store, Some(&model)).await?.is_empty() {
+        return Err(Error::NoVersion(format!("model '{model}'")).into());
+    }
     Ok(Json(json!({ "promotions": promotions })))
 }
 
@@ -103,7 +106,9 @@ async fn beside(
     version: u64,
     file: &str,
 ) -> Result<bytes::Bytes, Problem> {
-    let key = format!("{}{file}", keys::version(&name(model)?, version));
+    let model = name(model)?;
+    registry::card(&*site.store, &model, version).await?;
+    let key = format!("{}{file}", keys::version(&model, version));
     site.store.get_opt(&key).await.map_err(Error::from)?.ok_or_else(|| {
         let message = format!("{model}@{version} has none yet: `voxage report` makes one");
         Problem::new(StatusCode::NOT_FOUND, "not_found", message)

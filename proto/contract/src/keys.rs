@@ -209,16 +209,21 @@ pub fn metrics(run: &str) -> String {
     self::run(run, "metrics/")
 }
 
-/// Lines of a run's metrics, up to a step.
+/// Lines of a run's metrics, up to a step, or to the end of the epoch that it ends.
 #[must_use]
-pub fn metrics_until(run: &str, step: u64) -> String {
-    format!("{}{step:012}.jsonl", metrics(run))
+pub fn metrics_until(run: &str, step: u64, epoch_end: bool) -> String {
+    format!("{}{step:012}{}.jsonl", metrics(run), until(epoch_end))
 }
 
 /// The same as an event file of TensorBoard.
 #[must_use]
-pub fn events_until(run: &str, step: u64) -> String {
-    self::run(run, &format!("tensorboard/events.out.tfevents.{step:012}"))
+pub fn events_until(run: &str, step: u64, epoch_end: bool) -> String {
+    self::run(run, &format!("tensorboard/events.out.tfevents.{step:012}{}", until(epoch_end)))
+}
+
+/// The line of an epoch has the step of the last line in it, and may come alone.
+fn until(epoch_end: bool) -> &'static str {
+    if epoch_end { "-epoch" } else { "" }
 }
 
 /// Where the lease of a run is.

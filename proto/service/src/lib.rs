@@ -15,7 +15,7 @@ pub use problem::Problem;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}: is it another process's? {flag} names another")]
+#[error("listen on {address}: {source}: {flag} takes host:port, one that no other process has")]
 pub struct ListenError {
     /// It.
     pub address: String,

@@ -243,7 +243,11 @@ fn walk(root: &Path, prefix: &str, found: &mut Vec<ObjectMeta>) -> io::Result<()
             continue;
         }
         let key = format!("{prefix}{name}");
-        let metadata = fs::metadata(entry.path())?;
+        let metadata = match fs::metadata(entry.path()) {
+            // Deleted meanwhile, or a link that leads nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
         if metadata.is_dir() {
             walk(root, &format!("{key}/"), found)?;
         } else {

@@ -45,7 +45,7 @@ pub struct Run {
 
 /// What the writer does in the background.
 enum Job {
-    Metrics { step: u64, lines: Vec<Metric> },
+    Metrics { lines: Vec<Metric> },
     Checkpoint { step: u64, bytes: Vec<u8> },
 }
 
@@ -173,9 +173,9 @@ impl Run {
     }
 
     fn write_lines(&mut self) {
-        if let Some(step) = self.lines.last().map(|line| line.step) {
+        if !self.lines.is_empty() {
             let lines = std::mem::take(&mut self.lines);
-            self.send(Job::Metrics { step, lines });
+            self.send(Job::Metrics { lines });
         }
         self.written = Instant::now();
     }
@@ -203,15 +203,18 @@ impl Writes {
         self.patiently(|| self.runtime.block_on(self.prune()))?;
         while let Ok(job) = jobs.recv() {
             match job {
-                Job::Metrics { step, lines } => {
+                Job::Metrics { lines } => {
+                    let Some(Metric { step, epoch_end, .. }) = lines.last().copied() else {
+                        continue;
+                    };
                     let mut text = Vec::new();
                     for line in &lines {
                         serde_json::to_writer(&mut text, line)
                             .map_err(|error| Error::damaged("metrics", error))?;
                         text.push(b'\n');
                     }
-                    self.put(&keys::metrics_until(&self.id, step), text)?;
-                    self.put(&keys::events_until(&self.id, step), events(&lines))?;
+                    self.put(&keys::metrics_until(&self.id, step, epoch_end), text)?;
+                    self.put(&keys::events_until(&self.id, step, epoch_end), events(&lines))?;
                 }
                 Job::Checkpoint { step, bytes } => {
                     self.put(&keys::checkpoint(&self.id, step), bytes)?;

@@ -29,7 +29,8 @@ let page = null;
 /** The page that the URL names. What it knows lasts as long as it is open. */
 function opened() {
   const [where, name] = location.hash.replace(/^#\//, '').split('/');
-  const view = VIEWS[name === undefined ? where : `${where}/`];
+  const route = name === undefined ? where : `${where}/`;
+  const view = Object.hasOwn(VIEWS, route) ? VIEWS[route] : undefined;
   const opening = { view, name: decoded(name ?? ''), where: where || 'datasets', own: {}, data: null, error: null };
   opening.redraw = () => opening === page && draw();
   opening.refresh = () => Promise.all([lookOver(), lookCloser()]);

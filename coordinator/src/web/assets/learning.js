@@ -78,7 +78,9 @@ export const training = {
       !result && last && epochsOf(run),
       h('div', { class: 'tiles' },
         newest && tile(years(newest.loss), `loss at step ${count(newest.step)}`),
-        best && tile(years(best.stopping_rmse), `best validation RMSE, epoch ${best.epoch}`, 'years'),
+        result?.validation_rmse != null
+          ? tile(years(result.validation_rmse), `best validation RMSE, epoch ${result.best_epoch}`, 'years')
+          : best && tile(years(best.stopping_rmse), `best validation RMSE, epoch ${best.epoch}`, 'years'),
         test && tile(years(test.rmse), `test RMSE; mean age: ${years(test.baseline.rmse)}`, 'years'),
         newest && tile(count(Math.round(newest.samples_per_s)), 'samples a second'),
         newest?.loader_wait != null && tile(percent(newest.loader_wait), 'of the time it waited for data'),

@@ -16,7 +16,7 @@ const QUEUES = {
 const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
 
 function datasetState({ name, left, sealed, batches }, queue) {
-  if (queue?.troubles[name]) return state('bad', 'does not go on: ', queue.troubles[name]);
+  if (queue && Object.hasOwn(queue.troubles, name)) return state('bad', 'does not go on: ', queue.troubles[name]);
   if (batches.every((batch) => batch.state === 'cancelled')) return state('off', 'cancelled');
   if (left && queue && !queue.workers.length) return state('warn', 'waits: no feature worker is seen');
   if (left && queue?.dead && !queue.ready && !sum(queue.workers, (worker) => worker.tasks)) {
@@ -154,7 +154,7 @@ export const dataset = {
     if (!overview) return null;
     const found = overview.datasets.find((one) => one.name === name);
     if (!found) {
-      const why = overview.damaged[name];
+      const why = Object.hasOwn(overview.damaged, name) ? overview.damaged[name] : null;
       return [p(why ? `It is damaged: ${why} ` : 'Nothing was submitted to it. ', link('#/', 'All data sets'))];
     }
     const { submitted, left, rows, rejects: rejected, spec, manifest } = found;
@@ -252,17 +252,19 @@ function rejects(page, { name, rejects: all }) {
 
 export const dead = {
   title: () => 'Dead letters',
-  load: async () => (await get(path('dead'))).dead,
+  load: () => get(path('dead')),
   draw(page) {
     if (!page.data) return null;
     const reasons = new Map();
-    for (const letter of page.data) reasons.set(letter.reason, [...(reasons.get(letter.reason) ?? []), letter]);
+    const { dead: letters, total } = page.data;
+    for (const letter of letters) reasons.set(letter.reason, [...(reasons.get(letter.reason) ?? []), letter]);
     const [shown, more] = part(page, 'reasons', [...reasons], 20);
     return [
       !reasons.size && p('No task was put aside.'),
       soft('Tasks that were put aside: they failed for good, or time after time. Mend the cause, then requeue them: ',
         'workers try again. One whose shard is there meanwhile can be dropped.'),
-      shown.map(([reason, letters]) => group(page, reason, letters)),
+      total > letters.length && p(`Of ${count(total)}, the first ${count(letters.length)} are listed.`),
+      shown.map(([reason, some]) => group(page, reason, some)),
       more,
     ];
   },
@@ -284,13 +286,20 @@ function group(page, reason, letters) {
     button('Drop…', settle('drop', [letter]), { 'aria-label': `Drop shard ${letter.shard}` }));
   const all = letters.length > 1 ? ` all ${count(letters.length)}` : '';
   const [shown, more] = part(page, reason, letters, 20);
+  // Two data sets may have the same shard, and two coordinators hand it out in the same second.
+  const times = new Map();
+  const keys = new Map(letters.map((letter) => {
+    const key = `${letter.batch}/${letter.shard}/${letter.at_unix_s}`;
+    times.set(key, (times.get(key) ?? 0) + 1);
+    return [letter, `${key}/${times.get(key)}`];
+  }));
   return h('section', { key: reason },
     h('h2', null, many(letters.length, 'dead letter')),
     p(reason),
     (letters.length > 1 || !letters[0].shard) && h('div', { class: 'actions' },
       button(`Requeue${all}`, settle('requeue', letters), { class: 'main' }),
       button(`Drop${all}…`, settle('drop', letters))),
-    table('Dead letters of this reason', shown, ({ shard, at_unix_s }) => `${shard}/${at_unix_s}`, [
+    table('Dead letters of this reason', shown, (letter) => keys.get(letter), [
       ['Shard', ({ shard }) => code(shard ? shard.slice(0, 12) : 'cannot be read')],
       ['Batch', ({ shard, batch }) => (shard ? datasetLink(batch.split('@')[0], batch) : '–')],
       ['Recordings', ({ recordings, ids }) => (ids?.length

@@ -11,6 +11,7 @@ pub fn is_known(key: &str) -> bool {
     let hex = |text: &str, digits| {
         text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
+    let until = |text: &str| step(text.strip_suffix("-epoch").unwrap_or(text));
     let parts: Vec<_> = key.split('/').collect();
     match parts[..] {
         ["batches", data, n, "batch.json" | "cancelled.json"] => name(data) && number(n),
@@ -47,10 +48,10 @@ pub fn is_known(key: &str) -> bool {
             hex(run, 16) && file.strip_suffix(".safetensors").is_some_and(step)
         }
         ["runs", run, "metrics", file] => {
-            hex(run, 16) && file.strip_suffix(".jsonl").is_some_and(step)
+            hex(run, 16) && file.strip_suffix(".jsonl").is_some_and(until)
         }
         ["runs", run, "tensorboard", file] => {
-            hex(run, 16) && file.strip_prefix("events.out.tfevents.").is_some_and(step)
+            hex(run, 16) && file.strip_prefix("events.out.tfevents.").is_some_and(until)
         }
         ["runs", run, "lease", term, beat] => {
             hex(run, 16) && number(term) && (number(beat) || beat == "end")

@@ -85,7 +85,7 @@ pub enum Event {
 }
 
 /// One line of a run's metrics: what some steps, or a whole epoch, came to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Steps since the start of the run.
     pub step: u64,

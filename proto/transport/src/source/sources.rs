@@ -123,6 +123,14 @@ impl Sources {
         })
     }
 
+    /// Whether links lead a file of a [`folder`](Self::folder) to where this process may not
+    /// read.
+    #[must_use]
+    pub fn leads_out(&self, root: &str, path: &str) -> bool {
+        let fence = self.fence(root).ok().flatten().filter(|_| root.starts_with("file://"));
+        fence.is_some_and(|fence| local::stat_within(root, path, Some(fence)).is_err())
+    }
+
     async fn server(&self) -> Result<&Server> {
         self.0.server.get_or_try_init(|| Server::find(&self.0.settings)).await
     }

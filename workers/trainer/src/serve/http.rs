@@ -33,6 +33,8 @@ pub(super) struct Front {
     pub(super) body_bytes: usize,
     /// How long a request may take.
     pub(super) timeout: Duration,
+    /// How long a recording may be, in seconds.
+    pub(super) duration_s: u64,
 }
 
 /// What there is.
@@ -75,7 +77,7 @@ async fn predict(
     request: Request,
 ) -> Response {
     let start = Instant::now();
-    front.metrics.begin();
+    let _in_hand = front.metrics.begin();
     let answered = tokio::time::timeout(front.timeout, answer(&front, query, request)).await;
     let answered = answered.unwrap_or_else(|_| {
         let message = format!("it took more than {} s", front.timeout.as_secs_f64());
@@ -144,6 +146,11 @@ async fn answer(
         Ok(Ok(answer)) => Ok((id, answer)),
         Ok(Err(reject)) if reject.stage == "predict" => {
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &reject.code, reject.message))
+        }
+        Ok(Err(reject)) if reject.code == "too_long" => {
+            let message =
+                format!("a recording may have {} s here (--duration-s)", front.duration_s);
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_long", message))
         }
         Ok(Err(reject)) => {
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &reject.code, reject.message))
@@ -232,7 +239,10 @@ async fn form(
         let is_audio = name == "audio";
         let misplaced = if is_audio { !audio.is_empty() } else { field.file_name().is_some() };
         if misplaced {
-            let message = format!("the recording belongs in one field 'audio', not in '{name}'");
+            let message = match is_audio {
+                true => "'audio' is given twice".to_owned(),
+                false => format!("the recording belongs in the field 'audio', not in '{name}'"),
+            };
             return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_field", message));
         }
         let limit = if is_audio { room.front.body_bytes } else { FIELD_BYTES - others };

@@ -38,20 +38,29 @@ pub(super) struct Metrics {
     audio_ms: AtomicU64,
 }
 
+/// A request that is not answered yet.
+pub(super) struct InHand<'a>(&'a Metrics);
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Metrics {
     /// Requests that are not answered yet.
     pub(super) fn in_hand(&self) -> u64 {
         self.in_hand.load(Ordering::Relaxed)
     }
 
-    /// A request comes in.
-    pub(super) fn begin(&self) {
+    /// A request comes in, and is in hand as long as this is held: its client may go away.
+    pub(super) fn begin(&self) -> InHand<'_> {
         self.in_hand.fetch_add(1, Ordering::Relaxed);
+        InHand(self)
     }
 
     /// It is answered.
     pub(super) fn end(&self, status: u16, took: Duration) {
-        self.in_hand.fetch_sub(1, Ordering::Relaxed);
         *self.answers.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() +=
             1;
         self.took(Stage::Request, took);

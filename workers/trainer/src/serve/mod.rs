@@ -52,6 +52,7 @@ pub fn serve(
         room: Semaphore::new((request.memory_mib << 10) as usize),
         body_bytes: (request.body_mib << 20) as usize,
         timeout: Duration::from_secs_f64(request.timeout_s),
+        duration_s: request.duration_s,
     });
     let served = runtime.spawn(listen(listener, http::routes(Arc::clone(&front))));
     say(Event::Serving { address, model: key.clone() });
