@@ -3,14 +3,14 @@
 //! Always holds: what is written down is never changed, so that whoever comes next goes on
 //! where the last one was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use voxage_contract::{Name, keys};
 use voxage_transport::{Store, StoreExt as _};
 
 use super::calendar::Instant;
-use super::stages::{Sealed, TakenIn, Trained};
+use super::stages::{Asked, Sealed, TakenIn, Trained};
 use crate::registry::Decision;
 use crate::{Error, Result};
 
@@ -94,6 +94,8 @@ pub struct Firing {
     pub taken_in: Option<Entry<TakenIn>>,
     /// The version of the data set.
     pub sealed: Option<Entry<Sealed>>,
+    /// The training that was asked for since the last retry.
+    pub asked: Option<Entry<Asked>>,
     /// The version of the model.
     pub trained: Option<Entry<Trained>>,
     /// What the gate said of it.
@@ -126,14 +128,17 @@ impl Firing {
     }
 }
 
-/// When the firings of a schedule are due, oldest first, and whether each has ended.
-pub(super) async fn dues(store: &dyn Store, name: &Name) -> Result<BTreeMap<Instant, bool>> {
-    let mut dues = BTreeMap::new();
+/// The names of a firing's objects.
+pub(super) type Objects = BTreeSet<String>;
+
+/// When the firings of a schedule are due, oldest first, and what there is of each.
+pub(super) async fn dues(store: &dyn Store, name: &Name) -> Result<BTreeMap<Instant, Objects>> {
+    let mut dues = BTreeMap::<_, Objects>::new();
     for key in store.keys(&keys::fires(name)).await? {
         if let Some((due, object)) = keys::fire_of(&key, name)
             && let Ok(due) = due.parse()
         {
-            *dues.entry(due).or_insert(false) |= object == "end";
+            dues.entry(due).or_default().insert(object.to_owned());
         }
     }
     Ok(dues)
@@ -145,37 +150,67 @@ pub(super) async fn dues(store: &dyn Store, name: &Name) -> Result<BTreeMap<Inst
 /// If the store fails or an object is damaged.
 pub async fn firings(store: &dyn Store, name: &Name) -> Result<Vec<Firing>> {
     let mut all = Vec::new();
-    for due in dues(store, name).await?.into_keys() {
-        all.push(firing(store, name, due).await?);
+    for (due, objects) in dues(store, name).await? {
+        all.push(firing(store, name, due, &objects).await?);
     }
     Ok(all)
 }
 
-/// One firing.
-pub(super) async fn firing(store: &dyn Store, name: &Name, due: Instant) -> Result<Firing> {
-    let at = |object: &str| keys::fire(name, &due.to_string(), object);
+/// One firing, of which there are these objects.
+pub(super) async fn firing(
+    store: &dyn Store,
+    name: &Name,
+    due: Instant,
+    objects: &Objects,
+) -> Result<Firing> {
+    let seen = Seen { store, name, due, objects };
+    let counted = |what: &str| objects.iter().filter(|one| one.starts_with(what)).count();
+    let retries = counted("retry-") as u64;
     let mut failures = Vec::new();
-    while let Some(failure) = read(store, &at(&format!("failed-{:04}", failures.len() + 1))).await?
-    {
-        failures.push(failure);
+    for number in 1..=counted("failed-") {
+        failures.extend(seen.read(&format!("failed-{number:04}")).await?);
     }
-    let mut retries = 0;
-    while store.exists(&at(&format!("retry-{:04}", retries + 1))).await? {
-        retries += 1;
-    }
-    let claim = at("claim");
+    let claim = seen.read("claim").await?;
     Ok(Firing {
         schedule: name.clone(),
         due,
-        claim: read(store, &claim).await?.ok_or_else(|| Error::damaged(&claim, "it is gone"))?,
-        taken_in: read(store, &at("taken-in")).await?,
-        sealed: read(store, &at("sealed")).await?,
-        trained: read(store, &at("trained")).await?,
-        decided: read(store, &at("decided")).await?,
+        claim: claim.ok_or_else(|| Error::damaged(&seen.key("claim"), "it is gone"))?,
+        taken_in: seen.read("taken-in").await?,
+        sealed: seen.read("sealed").await?,
+        asked: seen.read(&asked_object(retries)).await?,
+        trained: seen.read("trained").await?,
+        decided: seen.read("decided").await?,
         failures,
         retries,
-        end: read(store, &at("end")).await?,
+        end: seen.read("end").await?,
     })
+}
+
+/// The object of the training that was asked for after so many retries.
+pub(super) fn asked_object(retries: u64) -> String {
+    format!("asked-{retries:04}")
+}
+
+/// What was seen of a firing.
+struct Seen<'a> {
+    store: &'a dyn Store,
+    name: &'a Name,
+    due: Instant,
+    objects: &'a Objects,
+}
+
+impl Seen<'_> {
+    fn key(&self, object: &str) -> String {
+        keys::fire(self.name, &self.due.to_string(), object)
+    }
+
+    /// An object, if it was seen.
+    async fn read<T: DeserializeOwned>(&self, object: &str) -> Result<Option<T>> {
+        if self.objects.contains(object) {
+            return read(self.store, &self.key(object)).await;
+        }
+        Ok(None)
+    }
 }
 
 /// A JSON object of the store, or none.

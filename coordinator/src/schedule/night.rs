@@ -14,8 +14,10 @@ use voxage_contract::{Kind, Name, keys};
 use voxage_transport::{Put, Store};
 
 use super::calendar::Instant;
-use super::firing::{Claim, End, Entry, Failure, Firing, LATE_S, Outcome, dues, firing, read};
-use super::stages::{Asked, Stages};
+use super::firing::{
+    Claim, End, Entry, Failure, Firing, LATE_S, Objects, Outcome, asked_object, dues, firing, read,
+};
+use super::stages::Stages;
 use super::{Missed, Overlap, Schedule, Standing, State, every, settings};
 use crate::{Error, Result};
 
@@ -55,16 +57,12 @@ impl<S: Stages> Night<'_, S> {
     async fn one(&self, Standing { name, number, schedule }: &Standing) -> Result<()> {
         let dues = dues(self.store, name).await?;
         let mut open = Vec::new();
-        for (due, _) in dues.iter().filter(|(_, ended)| !**ended) {
-            open.push(firing(self.store, name, *due).await?);
+        for (due, objects) in dues.iter().filter(|(_, objects)| !objects.contains("end")) {
+            open.push(firing(self.store, name, *due, objects).await?);
         }
         if schedule.state == State::Active {
-            let after = self
-                .last_fired(name, &dues)
-                .await?
-                .map_or(schedule.since, |last| last.max(schedule.since));
             let busy = open.iter().any(|firing| !firing.failed());
-            open.extend(self.claim(name, *number, schedule, after, busy).await?);
+            open.extend(self.claim(name, *number, schedule, &dues, busy).await?);
         }
         // One at a time; one that failed holds nobody up.
         let mut busy = false;
@@ -76,7 +74,7 @@ impl<S: Stages> Night<'_, S> {
                 _ => self.was_removed(name, firing.claim.settings, *number).await?,
             };
             if withdrawn {
-                if let (Some(asked), None) = (self.asked(firing).await?, &firing.trained) {
+                if let (Some(asked), None) = (&firing.asked, &firing.trained) {
                     self.stages.withdraw(&asked.done).await?;
                 }
                 self.end(firing, Outcome::Withdrawn, "the schedule was paused or removed").await?;
@@ -97,7 +95,7 @@ impl<S: Stages> Night<'_, S> {
     async fn last_fired(
         &self,
         name: &Name,
-        dues: &BTreeMap<Instant, bool>,
+        dues: &BTreeMap<Instant, Objects>,
     ) -> Result<Option<Instant>> {
         for due in dues.keys().rev().filter(|due| due.0 <= self.now.0 + DAY_S) {
             let key = keys::fire(name, &due.to_string(), "claim");
@@ -111,7 +109,7 @@ impl<S: Stages> Night<'_, S> {
 
     /// Whether a schedule was removed since some settings of it were in force.
     async fn was_removed(&self, name: &Name, since: u64, number: u64) -> Result<bool> {
-        for number in since..=number {
+        for number in since + 1..=number {
             if settings(self.store, name, number).await?.state == State::Removed {
                 return Ok(true);
             }
@@ -123,11 +121,13 @@ impl<S: Stages> Night<'_, S> {
     async fn later_went_through(
         &self,
         failed: &Firing,
-        dues: &BTreeMap<Instant, bool>,
+        dues: &BTreeMap<Instant, Objects>,
     ) -> Result<bool> {
-        let later = dues.iter().filter(|(due, ended)| **due > failed.due && **ended);
+        let ended = |objects: &Objects| objects.contains("end");
+        let later = dues.iter().filter(|(due, objects)| **due > failed.due && ended(objects));
         for (due, _) in later {
-            let end = firing(self.store, &failed.schedule, *due).await?.end;
+            let key = keys::fire(&failed.schedule, &due.to_string(), "end");
+            let end: Option<End> = read(self.store, &key).await?;
             let own = [Outcome::Promoted, Outcome::Refused, Outcome::Unchanged];
             if end.is_some_and(|end| own.contains(&end.outcome)) {
                 return Ok(true);
@@ -136,24 +136,25 @@ impl<S: Stages> Night<'_, S> {
         Ok(false)
     }
 
-    /// The training that was asked for since the last retry, if it was.
-    async fn asked(&self, firing: &Firing) -> Result<Option<Entry<Asked>>> {
-        let object = format!("asked-{:04}", firing.retries);
-        read(self.store, &keys::fire(&firing.schedule, &firing.due.to_string(), &object)).await
-    }
-
     /// Claims the last firing that is due, if there is one and nobody was quicker.
     async fn claim(
         &self,
         name: &Name,
         number: u64,
         schedule: &Schedule,
-        after: Instant,
+        dues: &BTreeMap<Instant, Objects>,
         busy: bool,
     ) -> Result<Option<Firing>> {
-        let Some((due, missed)) = schedule.calendar()?.last(after, self.now) else {
+        let calendar = schedule.calendar()?;
+        let near = schedule.since.max(Instant(self.now.0 - 2 * DAY_S));
+        let newest =
+            calendar.last(near, self.now).or_else(|| calendar.last(schedule.since, self.now));
+        if newest.is_none_or(|(newest, _)| dues.contains_key(&newest)) {
             return Ok(None);
-        };
+        }
+        let last = self.last_fired(name, dues).await?;
+        let after = last.map_or(schedule.since, |last| last.max(schedule.since));
+        let Some((due, missed)) = calendar.last(after, self.now) else { return Ok(None) };
         let late_s = self.now.0 - due.0;
         let skipped = if late_s > LATE_S && schedule.missed == Missed::Skip {
             Some(format!("nobody was there: it was seen {late_s} s late"))
@@ -201,7 +202,7 @@ impl<S: Stages> Night<'_, S> {
         let schedule = settings(self.store, name, firing.claim.settings).await?;
         let Some(taken_in) = &firing.taken_in else {
             let done = self.stages.take_in(&schedule).await?;
-            firing.taken_in = Some(self.entry(firing, done).await?);
+            firing.taken_in = Some(self.entry(firing, firing.stage(), done).await?);
             return Ok(true);
         };
         let Some(sealed) = &firing.sealed else {
@@ -214,7 +215,7 @@ impl<S: Stages> Night<'_, S> {
                 sealed => sealed?,
             };
             let Some(done) = sealed else { return Ok(false) };
-            firing.sealed = Some(self.entry(firing, done).await?);
+            firing.sealed = Some(self.entry(firing, firing.stage(), done).await?);
             return Ok(true);
         };
         let Some(trained) = &firing.trained else {
@@ -226,23 +227,19 @@ impl<S: Stages> Night<'_, S> {
                 return Ok(true);
             }
             // Asked for once: a look every few seconds would fill the queue.
-            let asked = match self.asked(firing).await? {
-                Some(asked) => asked,
-                None => {
-                    let done = self.stages.ask(&schedule, &sealed.done).await?;
-                    let entry = Entry { at: self.now, done };
-                    let object = format!("asked-{:04}", firing.retries);
-                    self.write(firing, &object, &entry).await?;
-                    self.asked(firing).await?.unwrap_or(entry)
-                }
+            let Some(asked) = &firing.asked else {
+                let done = self.stages.ask(&schedule, &sealed.done).await?;
+                let object = asked_object(firing.retries);
+                firing.asked = Some(self.entry(firing, &object, done).await?);
+                return Ok(true);
             };
             let Some(done) = self.stages.train(&asked.done).await? else { return Ok(false) };
-            firing.trained = Some(self.entry(firing, done).await?);
+            firing.trained = Some(self.entry(firing, firing.stage(), done).await?);
             return Ok(true);
         };
         let Some(decided) = &firing.decided else {
             let done = self.stages.decide(&schedule, &trained.done).await?;
-            firing.decided = Some(self.entry(firing, done).await?);
+            firing.decided = Some(self.entry(firing, firing.stage(), done).await?);
             return Ok(true);
         };
         let outcome = if decided.done.promote {
@@ -262,10 +259,10 @@ impl<S: Stages> Night<'_, S> {
     async fn entry<T: Serialize + DeserializeOwned>(
         &self,
         firing: &Firing,
+        stage: &str,
         done: T,
     ) -> Result<Entry<T>> {
         let entry = Entry { at: self.now, done };
-        let stage = firing.stage();
         if self.write(firing, stage, &entry).await? == Put::Created {
             info!(schedule = %firing.schedule, due = %firing.due, stage, "done");
             return Ok(entry);
@@ -313,9 +310,12 @@ pub async fn run_now(
 /// # Errors
 /// If none failed, or the store fails.
 pub async fn retry(store: &dyn Store, name: &Name, now: Instant) -> Result<Firing> {
-    for (due, ended) in dues(store, name).await?.into_iter().rev() {
-        let firing = firing(store, name, due).await?;
-        if !ended && firing.failed() {
+    for (due, objects) in dues(store, name).await?.into_iter().rev() {
+        if objects.contains("end") {
+            continue;
+        }
+        let firing = firing(store, name, due, &objects).await?;
+        if firing.failed() {
             let object = format!("retry-{:04}", firing.retries + 1);
             put(store, &keys::fire(name, &due.to_string(), &object), &now).await?;
             return Ok(Firing { retries: firing.retries + 1, ..firing });
@@ -333,7 +333,7 @@ async fn put_claim(
 ) -> Result<Option<Firing>> {
     let key = keys::fire(name, &due.to_string(), "claim");
     Ok(match put(store, &key, claim).await? {
-        Put::Created => Some(firing(store, name, due).await?),
+        Put::Created => Some(firing(store, name, due, &Objects::from(["claim".into()])).await?),
         Put::Exists => None,
     })
 }

@@ -426,7 +426,9 @@ async fn clocks_that_are_ahead_keep_nothing_from_firing() {
 #[tokio::test]
 async fn a_stage_that_failed_says_why_and_a_retry_goes_on_from_it() {
     let (store, world) = (Deadly::default(), World::default());
-    put(&store, &name(), &nightly(Missed::Run, Overlap::Skip)).await.unwrap();
+    let since = at("20260101T110000Z");
+    let schedule = Schedule { since, ..nightly(Missed::Run, Overlap::Skip) };
+    put(&store, &name(), &schedule).await.unwrap();
     let standing = super::schedule(&store, &name()).await.unwrap();
     run_now(&store, &standing, "person", at("20260101T120000Z")).await.unwrap();
     *world.broken.lock().unwrap() = true;
