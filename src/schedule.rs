@@ -71,7 +71,7 @@ pub fn command() -> Command {
             option(
                 "start",
                 "WHAT",
-                "What a network starts from: chance, or the champion's weights",
+                "What a network starts from: scratch (chance), or champion (its weights)",
             )
             .value_parser(["scratch", "champion"])
             .default_value("scratch"),

@@ -162,6 +162,7 @@ fn the_api_tells_what_there_is_and_changes_what_it_may() {
         (batches("d", &folder), "image/png", "x", 415, "text/csv"),
         (batches("d", "/etc"), "text/csv", "id,path\n1,passwd\n", 400, "may not be read"),
         (batches("a%20b", &folder), "text/csv", "id,path\n1,a\n", 400, "name"),
+        ("/api/v1/datasets/d/batches/x/cancel".into(), "text/plain", "", 400, "Cannot parse"),
         ("/api/v1/dead/drop".into(), "application/json", "{}", 400, "say which"),
         ("/api/v1/dead/drop".into(), "application/json", "{\"al\":true}", 400, "unknown field"),
         ("/api/v1/models/age/promote".into(), "application/json", "{\"version\":7}", 404, "age@7"),

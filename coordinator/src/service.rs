@@ -265,8 +265,12 @@ impl House {
                 if let Some(error) = in_the_way {
                     return Err(error);
                 }
-                info!(key, rows = sealed.rows, rejects = sealed.rejects, "sealed");
-                lock(&self.settled).insert(dataset.clone(), (register, Instant::now()));
+                let before =
+                    lock(&self.settled).insert(dataset.clone(), (register.clone(), Instant::now()));
+                // A look from time to time is no news.
+                if before.is_none_or(|(before, _)| before != register) {
+                    info!(key, rows = sealed.rows, rejects = sealed.rejects, "sealed");
+                }
                 return Ok(());
             }
         }

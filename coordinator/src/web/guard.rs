@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -14,6 +15,9 @@ use voxage_service::Problem;
 
 /// Names under which a server on loopback is meant.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Bytes of a refusal in plain text.
+const MOST_SAID: usize = 4 << 10;
 
 /// Lets those through who may.
 #[derive(Clone)]
@@ -63,7 +67,7 @@ impl Guard {
             let message = "this server is for its own machine: call it localhost or 127.0.0.1";
             return Problem::new(StatusCode::FORBIDDEN, "other_host", message).into_response();
         }
-        let mut response = next.run(request).await;
+        let mut response = in_json(next.run(request).await).await;
         let headers = response.headers_mut();
         for (name, value) in [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -74,6 +78,18 @@ impl Guard {
         }
         response
     }
+}
+
+/// What is refused before it reaches a handler, as all other refusals are told.
+async fn in_json(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !plain || !response.status().is_client_error() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = to_bytes(body, MOST_SAID).await.unwrap_or_default();
+    Problem::new(parts.status, "bad_request", String::from_utf8_lossy(&said)).into_response()
 }
 
 impl fmt::Debug for Guard {

@@ -26,7 +26,7 @@ export function takeToken() {
 /** A path of the API: each part is escaped. */
 export const path = (...parts) => `/api/v1/${parts.map(encodeURIComponent).join('/')}`;
 
-export const get = (url) => answered(fetch(url, { signal: AbortSignal.timeout(20_000) }));
+export const get = (url) => answered(fetch(url, { signal: AbortSignal.timeout(45_000) }));
 
 /** Posts JSON, a file, or nothing; asks for the token as long as it is not the right one. */
 export async function post(url, body, type = 'application/json') {

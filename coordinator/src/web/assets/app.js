@@ -147,7 +147,7 @@ function tellChanges(before, after) {
 
 function banner() {
   const late = heard.asked_ms && Date.now() - heard.asked_ms > LATE_MS;
-  if (late) heard.why = 'The coordinator does not answer.';
+  if (late) heard.why = 'The coordinator takes long to answer: it may not reach its store.';
   document.getElementById('lost').hidden = !heard.why;
   const words = document.getElementById('lost-words');
   // Said again each second, it would be read out each second.

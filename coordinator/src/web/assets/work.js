@@ -125,7 +125,7 @@ function submitForm(page, dataset) {
     }));
   };
   const plain = { autocomplete: 'off', autocapitalize: 'none' };
-  const rule = { pattern: '[a-z0-9._\\-]{1,64}', title: '1 to 64 of a-z 0-9 . _ -' };
+  const rule = { pattern: '[a-z0-9][a-z0-9._\\-]{0,63}', title: '1 to 64 of a-z 0-9 . _ -' };
   return h('form', { class: 'submit', onsubmit: submit },
     h('label', null, 'Manifest (CSV or Parquet)',
       h('input', { type: 'file', name: 'manifest', accept: '.csv,.tsv,.parquet,text/csv', required: true })),
