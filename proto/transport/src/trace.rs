@@ -49,6 +49,9 @@ fn parse(text: &str) -> Option<SpanContext> {
     else {
         return None;
     };
+    if (trace.len(), span.len(), flags.len()) != (32, 16, 2) {
+        return None;
+    }
     let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
     let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
     let context = SpanContext::new(trace, span, flags, true, Default::default());
