@@ -3,11 +3,12 @@
 
     tests/bench/models.py TARGET/release/voxage DATA WORK [--seeds 3] [--sets both,so] [WAY …]
 
-DATA has the folders polito, saa and speechocean762. `both` is polito/development.csv and
-saa/recordings.csv together, `so` is speechocean762 alone. Everything is kept in the folder WORK, so that
-what is done is not done again; one that was stopped goes on. Prints a Markdown table for each set, with
-the paired difference to the original report's network without pretraining, as far as that is measured."""
-import argparse, csv, json, pathlib, subprocess, sys, time
+DATA has the folders polito, saa and speechocean762, whose audio is taken to stay as it is. `both` is
+polito/development.csv and saa/recordings.csv together, `so` is speechocean762 alone. Everything is kept in
+the folder WORK, so that what is done is not done again; one that was stopped goes on. Prints a Markdown
+table for each set, with the paired difference to the original report's network without pretraining, as
+far as that is measured."""
+import argparse, csv, io, json, pathlib, subprocess, sys, time
 
 FEATURES = ["--tabular", "compat,clean"]
 EMBEDDING = ["--embedding", "resemblyzer"]
@@ -54,19 +55,21 @@ SETS = {
 
 
 def manifest(data, work, name):
-    """The recordings of a set, with ids of their own and the set as a column."""
+    """The recordings of a set, with ids of their own and the set as a column; whether they are new."""
     rows = []
     for folder, file in SETS[name]:
         for row in csv.DictReader(open(data / folder / file)):
             row = {key.lower(): value for key, value in row.items()}
             rows.append({"id": f"{folder}-{row['id']}", "path": f"{folder}/{row['path']}", "set": folder,
                          **{key: row[key] for key in ["age", "gender", "speaker", "num_words", "num_characters"]}})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     path = work / f"{name}.csv"
-    with open(path, "w", newline="") as out:
-        writer = csv.DictWriter(out, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
+    is_new = not path.exists() or path.read_text() != text.getvalue()
+    path.write_text(text.getvalue())
+    return path, is_new
 
 
 def call(voxage, *args):
@@ -103,8 +106,11 @@ def main():
     given.work.mkdir(parents=True, exist_ok=True)
     root = given.work / "root"
     for name in given.sets.split(","):
-        table = manifest(given.data, given.work, name)
+        table, is_new = manifest(given.data, given.work, name)
         for suffix, features in [("", FEATURES), ("-e", FEATURES + EMBEDDING)]:
+            # Audio that was copied has another time of change: extracted again, it would begin all studies anew.
+            if not is_new and any(root.glob(f"datasets/{name}{suffix}/manifests/*.json")):
+                continue
             call(given.voxage, "run", table, "--audio-root", given.data, "--root", root, "--dataset", name + suffix,
                  "--model", "features", "--architecture", "ridge", *features)
         print(f"\n| {name} | seeds | RMSE (95 %) | MAE | r | less seed-cnn-mlp (95 %) | s |\n|---|---|---|---|---|---|---|")
