@@ -5,6 +5,8 @@
 //! looks at the store and does what is missing; they avoid doing the same at the same
 //! time, but a result never depends on it.
 
+mod shards;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,12 +17,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, info, info_span, warn};
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_contract::{Batch, BatchId, Beat, FeatureSpec, Kind, Name, ShardId, Task};
+use voxage_contract::{Batch, BatchId, Beat, Kind, Name, ShardId};
 use voxage_transport::source::Sources;
-use voxage_transport::{Amqp, AmqpQueue, DeadLetter, Queue, Store, trace};
+use voxage_transport::{Amqp, AmqpQueue, Queue, Store, trace};
 
 use crate::company::{BEAT_EVERY, Company};
-use crate::dispatch::{LANES, Missing, publish};
+use crate::dispatch::{LANES, publish};
 use crate::plan::Planner;
 use crate::register::{Register, datasets};
 use crate::schedule::stages::Work;
@@ -43,16 +45,6 @@ const CLAIM: Duration = Duration::from_millis(1500);
 /// Tasks that are published while their batch is still planned, so that workers have
 /// something to do. The others wait for its end: planning must not wait for a full queue.
 const EAGER_TASKS: usize = 1000;
-
-/// Looks at a data set may take at most this share of the time between them.
-const LOOK_SHARE: u32 = 10;
-const LEAST_PAUSE: Duration = Duration::from_millis(500);
-const MOST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Nobody is at work although shards are missing: after this long their tasks are lost.
-/// Doubled each time, for tasks that nobody can do.
-const LEAST_PATIENCE: Duration = Duration::from_secs(10);
-const MOST_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Until a data set that was found complete is looked at again: somebody may have deleted
 /// a shard.
@@ -344,87 +336,9 @@ impl House {
         Ok(())
     }
 
-    /// Publishes what is owed, waits until every shard is there, and publishes anew what
-    /// nobody has; false if something was submitted or cancelled meanwhile.
-    async fn await_shards(
-        &self,
-        dataset: &Name,
-        spec: &FeatureSpec,
-        register: &Register,
-        owed: &mut HashSet<ShardId>,
-    ) -> Result<bool> {
-        let mut missing = Missing::find(&*self.store, dataset, spec).await?;
-        if !owed.is_empty() {
-            let start = Instant::now();
-            missing.publish(&*self.store, |b| self.lane(b), |id| owed.contains(id)).await?;
-            info!(tasks = owed.len(), seconds = start.elapsed().as_secs_f64(), "dispatched");
-            owed.clear();
-        }
-        let (mut patience, mut idle_since) = (LEAST_PATIENCE, None);
-        loop {
-            if missing.shards() == 0 {
-                return Ok(true);
-            }
-            let start = Instant::now();
-            if missing.look(&*self.store).await? > 0 {
-                (patience, idle_since) = (LEAST_PATIENCE, None);
-                continue;
-            }
-            if Register::read(&*self.store, dataset).await? != *register {
-                return Ok(false);
-            }
-            let held = self.held();
-            let mut idle = !missing.any(|id| held.contains(id.as_str()));
-            for lane in &self.lanes {
-                idle = idle && lane.depth().await?.ready == 0;
-            }
-            let since = idle.then(|| *idle_since.get_or_insert(start));
-            idle_since = since;
-            // One after the other, so that it is done once.
-            if since.is_some_and(|since| since.elapsed() > patience * (1 + self.rank())) {
-                warn!(
-                    shards = missing.shards(),
-                    "their tasks are lost or put aside: published again"
-                );
-                self.drop_letters(dataset).await?;
-                missing.publish(&*self.store, |b| self.lane(b), |_| true).await?;
-                (patience, idle_since) = ((2 * patience).min(MOST_PATIENCE), None);
-            }
-            let pause = (start.elapsed() * LOOK_SHARE).clamp(LEAST_PAUSE, MOST_PAUSE);
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// Drops the dead letters of a data set: their tasks are done, or about to be published
-    /// again.
-    async fn drop_letters(&self, dataset: &Name) -> Result<()> {
-        for letters in self.lanes.each_ref().map(AmqpQueue::dead_letters) {
-            if letters.count().await? > 0 {
-                let of_it = |letter: &DeadLetter| {
-                    let task = Task::read(&letter.payload);
-                    task.is_ok_and(|(task, _)| task.dataset == dataset.as_str())
-                };
-                letters.discard(of_it).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// The queue of a batch's tasks.
     fn lane(&self, batch: &Batch) -> &dyn Queue {
         &self.lanes[usize::from(batch.scheduled)]
-    }
-
-    /// Coordinators whose names come before this one's.
-    fn rank(&self) -> u32 {
-        let others = self.company.now();
-        let before = |beat: &&Beat| beat.role == "coordinator" && beat.process < self.process;
-        others.iter().filter(before).count() as u32
-    }
-
-    /// The shards that workers have in hand.
-    fn held(&self) -> HashSet<String> {
-        self.company.now().into_iter().flat_map(|beat| beat.shards).collect()
     }
 }
 
