@@ -269,6 +269,10 @@ impl Resolved {
 
     /// Leaves to settings; a value that cannot be is named with its key and source.
     fn finish(mut self) -> Result<Self> {
+        let endless = |value: &Value| value.as_float().is_some_and(|value| !value.is_finite());
+        if let Some((key, value)) = self.leaves.iter().find(|(_, value)| endless(value)) {
+            bail!("setting {key} (from {}): {value} is no number to work with", self.sources[key]);
+        }
         let build = |leaves: &mut dyn Iterator<Item = (&str, &Value)>| {
             let mut table = defaults();
             for (key, value) in leaves {
@@ -333,6 +337,7 @@ impl Settings {
             ("slots", self.slots as u64),
             ("shard_recordings", self.shard_recordings as u64),
             ("shard_mib", self.shard_mib),
+            ("cache.mib", self.cache.mib),
             ("spec.limits.mib", self.spec.limits.mib),
             ("spec.limits.duration_s", self.spec.limits.duration_s),
             ("spec.limits.channels", self.spec.limits.channels),
@@ -344,8 +349,17 @@ impl Settings {
                 bail!("setting {key} must be at least 1");
             }
         }
-        if self.spec.limits.channels > 255 {
-            bail!("setting spec.limits.channels must be at most 255");
+        for (key, value, most) in [
+            ("slots", self.slots as u64, 1024),
+            ("upkeep.loader_threads", self.upkeep.loader_threads as u64, 1024),
+            ("spec.limits.channels", self.spec.limits.channels, 255),
+        ] {
+            if value > most {
+                bail!("setting {key} must be at most {most}");
+            }
+        }
+        if self.upkeep.checkpoint_s < 0.0 {
+            bail!("setting upkeep.checkpoint_s must be at least 0");
         }
         if let Some((scheme, _)) = self.root.split_once("://")
             && scheme != "s3"

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::warn;
 use voxage_contract::keys;
 use voxage_contract::training::{Metric, TrainRequest, Trained};
 use voxage_transport::{Store, StoreExt as _};
@@ -30,10 +31,11 @@ pub struct Run {
     pub left: bool,
 }
 
-/// Every run of a store, begun or asked for, in the order of their names.
+/// Every run of a store, begun or asked for, in the order of their names; one with a damaged
+/// object is left out, and logged.
 ///
 /// # Errors
-/// If the store fails or an object of it is damaged.
+/// If the store fails.
 pub async fn runs(store: &dyn Store) -> Result<Vec<Run>> {
     let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut listing = store.list(keys::RUNS, None);
@@ -49,7 +51,12 @@ pub async fn runs(store: &dyn Store) -> Result<Vec<Run>> {
     }
     let mut runs = Vec::new();
     for (run, keys) in objects {
-        runs.extend(of(store, run, keys).await?);
+        match of(store, run, keys).await {
+            Ok(run) => runs.extend(run),
+            // One that cannot be read must not hide the others.
+            Err(error @ Error::Damaged { .. }) => warn!(%error, "a run is left out"),
+            Err(error) => return Err(error),
+        }
     }
     Ok(runs)
 }

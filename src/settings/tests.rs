@@ -81,6 +81,15 @@ fn what_is_wrong_is_named() {
     check(&["--tabular", "none,compat"], &[], &["--tabular", "none stands alone"]);
     check(&[], &[("VOXAGE_TRAIN_IMAGE", "last")], &["train.image", "VOXAGE_TRAIN_IMAGE", "last"]);
     check(&["--slots", "0"], &[], &["slots"]);
+    check(&["--loader-threads", "100000"], &[], &["upkeep.loader_threads", "at most 1024"]);
+    check(&["--checkpoint-s=-1"], &[], &["upkeep.checkpoint_s", "at least 0"]);
+    // JSON has no such numbers: written down, they could not be read again.
+    check(&["--learning-rate", "inf"], &[], &["train.learning_rate", "--learning-rate", "inf"]);
+    check(
+        &[],
+        &[("VOXAGE_GATE_MARGIN_YEARS", "nan")],
+        &["gate.margin_years", "VOXAGE_GATE", "nan"],
+    );
     check(&["--test-share", "0.9"], &[], &["train.test_share"]);
     check(&["--root", "gs://key:secret@b"], &[], &["gs://key:***@b"]);
     check(&["--config", "nowhere.toml"], &[], &["nowhere.toml"]);

@@ -11,7 +11,10 @@ pub mod stages;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 use voxage_contract::training::TrainSettings;
 use voxage_contract::{FeatureSpec, Name, ShardLimits, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
@@ -125,31 +128,33 @@ pub struct Standing {
     pub schedule: Schedule,
 }
 
-/// All schedules that are not removed.
+/// All schedules that are not removed; one that is damaged is left out, and logged.
 ///
 /// # Errors
-/// If the store fails or an object is damaged.
+/// If the store fails.
 pub async fn schedules(store: &dyn Store) -> Result<Vec<Standing>> {
-    let mut all = every(store).await?;
-    all.retain(|one| one.schedule.state != State::Removed);
+    let mut all = Vec::new();
+    for (name, number) in numbers(store).await? {
+        match settings(store, &name, number).await {
+            Ok(schedule) if schedule.state == State::Removed => {}
+            Ok(schedule) => all.push(Standing { name, number, schedule }),
+            Err(error @ Error::Damaged { .. }) => warn!(%error, "a schedule is left out"),
+            Err(error) => return Err(error),
+        }
+    }
     Ok(all)
 }
 
-/// The schedules of a store, with those that are removed.
-async fn every(store: &dyn Store) -> Result<Vec<Standing>> {
-    let mut newest = std::collections::BTreeMap::new();
+/// Which settings of each schedule are in force, those of removed ones among them.
+async fn numbers(store: &dyn Store) -> Result<BTreeMap<Name, u64>> {
+    let mut newest = BTreeMap::new();
     for key in store.keys(keys::SCHEDULES).await? {
         if let Some((name, number)) = keys::schedule_of(&key) {
             let last = newest.entry(name).or_insert(0);
             *last = number.max(*last);
         }
     }
-    let mut all = Vec::new();
-    for (name, number) in newest {
-        let schedule = settings(store, &name, number).await?;
-        all.push(Standing { name, number, schedule });
-    }
-    Ok(all)
+    Ok(newest)
 }
 
 /// A schedule as it was under a number.
@@ -177,9 +182,10 @@ pub async fn schedule(store: &dyn Store, name: &Name) -> Result<Standing> {
 /// # Errors
 /// If there never was one, or the store fails.
 pub async fn latest(store: &dyn Store, name: &Name) -> Result<Standing> {
-    let mut all = every(store).await?;
-    all.retain(|one| one.name == *name);
-    all.pop().ok_or_else(|| Error::NoSchedule(name.to_string()))
+    let number = numbers(store).await?.remove(name);
+    let number = number.ok_or_else(|| Error::NoSchedule(name.to_string()))?;
+    let schedule = settings(store, name, number).await?;
+    Ok(Standing { name: name.clone(), number, schedule })
 }
 
 /// Pauses, resumes or removes a schedule. What was due while it did not fire is not made up
@@ -204,10 +210,11 @@ pub async fn set_state(
 /// If its times cannot be, somebody else changed it meanwhile, or the store fails.
 pub async fn put(store: &dyn Store, name: &Name, schedule: &Schedule) -> Result<u64> {
     schedule.calendar()?;
-    let all = every(store).await?;
-    let number = all.iter().find(|one| one.name == *name).map_or(0, |one| one.number) + 1;
+    let number = numbers(store).await?.get(name).copied().unwrap_or(0) + 1;
     let key = keys::schedule(name, number);
     let bytes = serde_json::to_vec_pretty(schedule).map_err(|e| Error::damaged(&key, e))?;
+    // What could not be read again would stop the schedule for good.
+    serde_json::from_slice::<Schedule>(&bytes).map_err(|e| Error::damaged(&key, e))?;
     match store.put_new(&key, bytes.into()).await? {
         Put::Created => Ok(number),
         Put::Exists => Err(Error::Schedule(format!(

@@ -18,7 +18,7 @@ use super::firing::{
     Claim, End, Entry, Failure, Firing, LATE_S, Objects, Outcome, asked_object, dues, firing, read,
 };
 use super::stages::Stages;
-use super::{Missed, Overlap, Schedule, Standing, State, every, settings};
+use super::{Missed, Overlap, Schedule, Standing, State, numbers, settings};
 use crate::{Error, Result};
 
 /// Seconds of a day: clocks are not farther apart.
@@ -45,16 +45,17 @@ impl<S: Stages> Night<'_, S> {
     /// If the schedules cannot be read.
     pub async fn tend(&self) -> Result<BTreeMap<Name, String>> {
         let mut troubles = BTreeMap::new();
-        for standing in every(self.store).await? {
-            if let Err(error) = self.one(&standing).await {
-                warn!(schedule = %standing.name, %error, "will be tried again");
-                troubles.insert(standing.name, error.to_string());
+        for (name, number) in numbers(self.store).await? {
+            if let Err(error) = self.one(&name, number).await {
+                warn!(schedule = %name, %error, "will be tried again");
+                troubles.insert(name, error.to_string());
             }
         }
         Ok(troubles)
     }
 
-    async fn one(&self, Standing { name, number, schedule }: &Standing) -> Result<()> {
+    async fn one(&self, name: &Name, number: u64) -> Result<()> {
+        let schedule = &settings(self.store, name, number).await?;
         let dues = dues(self.store, name).await?;
         let mut open = Vec::new();
         for (due, objects) in dues.iter().filter(|(_, objects)| !objects.contains("end")) {
@@ -62,7 +63,7 @@ impl<S: Stages> Night<'_, S> {
         }
         if schedule.state == State::Active {
             let busy = open.iter().any(|firing| !firing.failed());
-            open.extend(self.claim(name, *number, schedule, &dues, busy).await?);
+            open.extend(self.claim(name, number, schedule, &dues, busy).await?);
         }
         // One at a time; one that failed holds nobody up.
         let mut busy = false;
@@ -71,7 +72,7 @@ impl<S: Stages> Night<'_, S> {
             let withdrawn = match schedule.state {
                 State::Paused if !begun => true,
                 // It may have been added again since.
-                _ => self.was_removed(name, firing.claim.settings, *number).await?,
+                _ => self.was_removed(name, firing.claim.settings, number).await?,
             };
             if withdrawn {
                 if let (Some(asked), None) = (&firing.asked, &firing.trained) {

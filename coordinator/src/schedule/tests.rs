@@ -1,182 +1,22 @@
 //! A year of nights in seconds: several coordinators, none of which lives long.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
+mod world;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::StreamExt as _;
-use voxage_contract::{BatchId, FeatureSpec, Name, Rng, ShardLimits, keys};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use voxage_contract::training::TrainSettings;
+use voxage_contract::{FeatureSpec, Name, Rng, ShardLimits, keys};
 use voxage_transport::source::{Sources, root};
-use voxage_transport::{
-    Dir, Error as Lost, InProcess, Listing, ObjectMeta, Put, Result as Stored, Store, StoreExt as _,
-};
+use voxage_transport::{Dir, InProcess, Store, StoreExt as _};
 
 use super::firing::{Firing, Outcome, firings};
-use super::stages::{Asked, Sealed, Stages, Taken, TakenIn, Trained, Work};
+use super::stages::{Stages as _, Work};
 use super::{
     Calendar, Instant, Missed, Night, Overlap, Schedule, Start, State, put, retry, run_now,
 };
-use crate::registry::{Decision, Gate};
-use crate::{Error, Result};
-
-/// Objects in memory. Whoever uses them dies now and then: before a call, or right after it.
-#[derive(Debug, Default)]
-struct Deadly {
-    objects: Mutex<BTreeMap<String, Bytes>>,
-    dice: Mutex<Option<Rng>>,
-}
-
-impl Deadly {
-    fn dies(&self) -> bool {
-        let mut dice = self.dice.lock().unwrap();
-        dice.as_mut().is_some_and(|dice| dice.below(25) == 0)
-    }
-
-    fn call<T>(&self, call: impl FnOnce() -> Stored<T>) -> Stored<T> {
-        let death =
-            || Lost::Io { what: "the process".into(), source: std::io::Error::other("died") };
-        if self.dies() {
-            return Err(death());
-        }
-        let done = call();
-        if self.dies() { Err(death()) } else { done }
-    }
-}
-
-#[async_trait]
-impl Store for Deadly {
-    async fn get(&self, key: &str) -> Stored<Bytes> {
-        self.call(|| {
-            let objects = self.objects.lock().unwrap();
-            objects.get(key).cloned().ok_or_else(|| Lost::NotFound(key.into()))
-        })
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Stored<Bytes> {
-        Ok(self.get(key).await?.slice(range.start as usize..range.end as usize))
-    }
-
-    async fn head(&self, key: &str) -> Stored<ObjectMeta> {
-        let size = self.get(key).await?.len() as u64;
-        Ok(ObjectMeta { key: key.into(), size, changed_unix_s: 0 })
-    }
-
-    fn list<'a>(&'a self, prefix: &str, after: Option<&str>) -> Listing<'a> {
-        let found = self.call(|| {
-            let objects = self.objects.lock().unwrap();
-            let found = objects.iter().filter(|(key, _)| {
-                key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
-            });
-            let meta = |(key, bytes): (&String, &Bytes)| {
-                let size = bytes.len() as u64;
-                Ok(ObjectMeta { key: key.clone(), size, changed_unix_s: 0 })
-            };
-            Ok(found.map(meta).collect::<Vec<_>>())
-        });
-        futures::stream::iter(found.unwrap_or_else(|error| vec![Err(error)])).boxed()
-    }
-
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Stored<Put> {
-        self.call(|| {
-            let mut objects = self.objects.lock().unwrap();
-            if objects.contains_key(key) {
-                return Ok(Put::Exists);
-            }
-            objects.insert(key.into(), bytes);
-            Ok(Put::Created)
-        })
-    }
-
-    async fn delete(&self, key: &str) -> Stored<()> {
-        self.objects.lock().unwrap().remove(key);
-        Ok(())
-    }
-}
-
-/// What the stages of a simulated world did.
-#[derive(Debug, Default)]
-struct World {
-    /// Looks at what is at work; each third one finds it done.
-    looks: Mutex<u64>,
-    promoted: Mutex<Vec<u64>>,
-    withdrawn: Mutex<u64>,
-    asked: Mutex<u64>,
-    /// The stage that fails.
-    broken: Mutex<bool>,
-    /// Whether trainings fail.
-    untrainable: Mutex<bool>,
-}
-
-impl World {
-    fn done(&self) -> bool {
-        let mut looks = self.looks.lock().unwrap();
-        *looks += 1;
-        looks.is_multiple_of(3)
-    }
-}
-
-#[async_trait]
-impl Stages for World {
-    async fn take_in(&self, schedule: &Schedule) -> Result<TakenIn> {
-        let batch = BatchId { dataset: schedule.dataset.clone(), number: 1 };
-        let (path, sha256) = ("m.csv".into(), String::new());
-        Ok(TakenIn {
-            manifests: vec![Taken { path, sha256, batch, recordings: 1 }],
-            known: 0,
-            bad: Vec::new(),
-        })
-    }
-
-    async fn seal(&self, _: &Schedule, _: &TakenIn) -> Result<Option<Sealed>> {
-        if *self.broken.lock().unwrap() {
-            return Err(Error::Schedule("the manifest is no table".into()));
-        }
-        let sealed = Sealed { manifest: "m".into(), rows: 1, rejects: 0, drift: None, start: None };
-        Ok(self.done().then_some(sealed))
-    }
-
-    async fn is_known(&self, _: &Schedule, _: &Sealed) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn ask(&self, _: &Schedule, _: &Sealed) -> Result<Asked> {
-        *self.asked.lock().unwrap() += 1;
-        Ok(Asked { run: "r".into(), ask: 1, against: None })
-    }
-
-    async fn train(&self, _: &Asked) -> Result<Option<Trained>> {
-        if *self.untrainable.lock().unwrap() {
-            return Err(Error::Schedule("the training failed".into()));
-        }
-        let trained =
-            Trained { run: "r".into(), model: "m".into(), rmse: Some(1.0), against: None };
-        Ok(self.done().then_some(trained))
-    }
-
-    async fn decide(&self, _: &Schedule, _: &Trained) -> Result<Decision> {
-        let looks = *self.looks.lock().unwrap();
-        Ok(Decision {
-            candidate: looks,
-            champion: None,
-            manifest: "m".into(),
-            promote: looks.is_multiple_of(2),
-            difference: None,
-            checks: Vec::new(),
-        })
-    }
-
-    async fn promote(&self, _: &Schedule, decision: &Decision, _: Instant) -> Result<()> {
-        self.promoted.lock().unwrap().push(decision.candidate);
-        Ok(())
-    }
-
-    async fn withdraw(&self, _: &Asked) -> Result<()> {
-        *self.withdrawn.lock().unwrap() += 1;
-        Ok(())
-    }
-}
+use crate::registry::Gate;
+use world::{Deadly, World};
 
 fn name() -> Name {
     Name::nearest("nightly")
@@ -451,4 +291,26 @@ async fn a_stage_that_failed_says_why_and_a_retry_goes_on_from_it() {
     assert!(fired.iter().all(|firing| firing.end.is_some()), "{fired:?}");
     let refused = retry(&store, &name(), at("20260102T030000Z")).await.unwrap_err();
     assert!(refused.to_string().contains("has failed"), "{refused}");
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_holds_up_no_other() {
+    let (store, world) = (Deadly::default(), World::default());
+    let bad = Name::nearest("bad");
+    store.put_new(&keys::schedule(&bad, 1), "{}".into()).await.unwrap();
+    let schedule = nightly(Missed::Run, Overlap::Skip);
+    put(&store, &name(), &schedule).await.unwrap();
+    let night = Night { store: &store, stages: &world, process: "a", now: at("20260102T013001Z") };
+    let troubles = night.tend().await.unwrap();
+    assert!(troubles.keys().eq([&bad]), "{troubles:?}");
+    assert!(all(&store).await[0].taken_in.is_some());
+    assert!(super::schedules(&store).await.unwrap().iter().all(|one| one.name == name()));
+    // Nor is anything written that could not be read.
+    let settings = TrainSettings { learning_rate: f64::INFINITY, ..schedule.settings.clone() };
+    let unreadable = Schedule { settings, ..schedule.clone() };
+    put(&store, &Name::nearest("worse"), &unreadable).await.unwrap_err();
+    // New settings are the way out.
+    put(&store, &bad, &schedule).await.unwrap();
+    assert!(night.tend().await.unwrap().is_empty());
+    assert_eq!(super::schedules(&store).await.unwrap().len(), 2);
 }

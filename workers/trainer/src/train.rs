@@ -16,6 +16,7 @@ use voxage_transport::{Store, StoreExt as _};
 
 use crate::blend::{Blend, Member};
 use crate::conformal::Conformal;
+use crate::device;
 use crate::estimator::{Estimates, Estimator};
 use crate::evaluate::{Predicted, evaluate, predicted};
 use crate::fit::{self, Bench};
@@ -61,6 +62,11 @@ pub fn train(
         say(Event::Note { message: format!("run {id} has ended before: its model is used") });
         measure_other(request, &*store, runtime)?;
         return Ok(End::Trained(Box::new(trained)));
+    }
+    // What can never be is no run.
+    request.settings.check().map_err(Error::Setting)?;
+    if request.settings.architecture.is_network() && request.blend.is_empty() {
+        device::resolve(request.settings.device)?;
     }
     put_json(&*store, runtime, &keys::run(&id, "request.json"), request)?;
     let mut told = false;
@@ -127,7 +133,6 @@ fn carry_out(
         return Ok(End::Trained(Box::new(trained)));
     }
     let (settings, upkeep) = (&request.settings, &request.upkeep);
-    settings.check().map_err(Error::Setting)?;
     let idle = settings.without_effect();
     if !idle.is_empty() && request.blend.is_empty() {
         let (names, architecture) = (idle.join(", train."), settings.architecture.name());

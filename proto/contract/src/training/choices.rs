@@ -164,6 +164,12 @@ impl Architecture {
         matches!(self, Self::Gp | Self::Ridge)
     }
 
+    /// Whether it is a network.
+    #[must_use]
+    pub fn is_network(self) -> bool {
+        !self.is_process() && self != Self::Trees
+    }
+
     /// Whether it is a published network, of which there are pretrained checkpoints.
     #[must_use]
     pub fn is_published(self) -> bool {

@@ -142,18 +142,23 @@ impl TrainSettings {
     /// The first that cannot be, and what it must be.
     pub fn check(&self) -> Result<(), String> {
         let share = |share: f64| (0.0..1.0).contains(&share);
+        let above_0 = |x: f64| x > 0.0 && x.is_finite();
         let units = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| n >= 1);
         let demands: [Demand; 26] = [
             ("epochs", self.epochs >= 1, "at least 1"),
             ("patience", self.patience >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("threads", (1..=1024).contains(&self.threads), "1 to 1024"),
-            ("learning_rate", self.learning_rate > 0.0, "more than 0"),
-            ("weight_decay", self.weight_decay >= 0.0, "at least 0"),
+            ("learning_rate", above_0(self.learning_rate), "more than 0, and finite"),
+            (
+                "weight_decay",
+                (0.0..f64::INFINITY).contains(&self.weight_decay),
+                "at least 0, and finite",
+            ),
             ("dropout", share(self.dropout), "from 0 to below 1"),
             ("drop_path", share(self.drop_path), "from 0 to below 1"),
             ("ema", share(self.ema), "from 0 to below 1"),
-            ("huber_delta", self.huber_delta > 0.0, "more than 0"),
+            ("huber_delta", above_0(self.huber_delta), "more than 0, and finite"),
             ("lds_years", (0.0..=50.0).contains(&self.lds_years), "0 to 50"),
             (
                 "target",
@@ -216,11 +221,9 @@ impl TrainSettings {
         let seed = self.architecture == Architecture::SeedCnnMlp;
         match name.split('.').next().unwrap_or_default() {
             "architecture" | "target" | "seed" | "validation_share" | "validation_turn"
-            | "test_share" | "coverage" | "device" | "threads" => true,
+            | "test_share" | "coverage" | "threads" => true,
             "points" => self.architecture.is_process(),
-            _ if self.architecture.is_process() || self.architecture == Architecture::Trees => {
-                false
-            }
+            _ if !self.architecture.is_network() => false,
             "channels" | "image_units" => seed,
             "se_resnet" => self.architecture == Architecture::SeResNet,
             "ecapa" => self.architecture == Architecture::Ecapa,

@@ -10,6 +10,7 @@ fn settings_that_cannot_be_are_named() {
     for (settings, name) in [
         (TrainSettings { epochs: 0, ..default() }, "train.epochs"),
         (TrainSettings { learning_rate: f64::NAN, ..default() }, "train.learning_rate"),
+        (TrainSettings { weight_decay: f64::INFINITY, ..default() }, "train.weight_decay"),
         (TrainSettings { test_share: 0.9, ..default() }, "train.test_share"),
         (TrainSettings { channels: vec![1; 8], ..default() }, "train.channels"),
         (TrainSettings { table_units: vec![], ..default() }, "train.table_units"),
@@ -43,13 +44,14 @@ fn settings_that_change_nothing_are_named() {
         loss: Loss::Huber,
         augment: Augment { shift: 3, ..Augment::default() },
         points: 9,
+        device: Device::Cuda,
         ..TrainSettings::default()
     };
-    assert_eq!(settings.without_effect(), ["augment.shift", "loss", "windows"]);
+    assert_eq!(settings.without_effect(), ["augment.shift", "device", "loss", "windows"]);
     let network = TrainSettings { architecture: Architecture::SeResNet, ..settings };
     assert_eq!(network.without_effect(), ["points", "windows"]);
     let all: Vec<_> = network.changed().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(all, ["architecture", "augment.shift", "loss", "points", "windows"]);
+    assert_eq!(all, ["architecture", "augment.shift", "device", "loss", "points", "windows"]);
 }
 
 #[test]
