@@ -124,6 +124,8 @@ def main():
                           "--cv", 5, "--seeds", seeds, *settings, *(["--against", report] if report else []))
             findings, against = answer["findings"], answer["against"]
             seconds = time.monotonic() - start
+            # Checkpoints of large networks would fill the disk.
+            call(given.voxage, "gc", "--root", root, "--grace-days", 0, "--delete")
             if way == "seed-cnn-mlp":
                 report = findings["study"]
                 for rival in findings["baselines"]:
