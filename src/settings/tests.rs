@@ -81,8 +81,9 @@ fn what_is_wrong_is_named() {
     check(&["--tabular", "none,compat"], &[], &["--tabular", "none stands alone"]);
     check(&[], &[("VOXAGE_TRAIN_IMAGE", "last")], &["train.image", "VOXAGE_TRAIN_IMAGE", "last"]);
     check(&["--slots", "0"], &[], &["slots"]);
-    check(&["--loader-threads", "100000"], &[], &["upkeep.loader_threads", "at most 1024"]);
-    check(&["--checkpoint-s=-1"], &[], &["upkeep.checkpoint_s", "at least 0"]);
+    let threads = [("VOXAGE_UPKEEP_LOADER_THREADS", "100000")];
+    check(&[], &threads, &["upkeep.loader_threads", "at most 1024"]);
+    check(&[], &[("VOXAGE_UPKEEP_CHECKPOINT_S", "-1")], &["upkeep.checkpoint_s", "at least 0"]);
     // JSON has no such numbers: written down, they could not be read again.
     check(&["--learning-rate", "inf"], &[], &["train.learning_rate", "--learning-rate", "inf"]);
     check(
