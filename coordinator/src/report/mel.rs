@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use voxage_contract::{MelView, N_MELS};
 use voxage_shards::{Mels, Shard};
 
@@ -21,7 +21,7 @@ pub(crate) fn picture(shard: Bytes, row: usize) -> Result<Option<String>, voxage
     let shard = Shard::open(shard)?;
     let table = Arc::new(shard.samples(None)?);
     let mels = Mels::find(&shard, &table, &[row])?;
-    Ok(drawn(table.sample_with(row, &mels, 0)?.mel()))
+    Ok(drawn(table.sample_with(row, &mels, 0, &mut BytesMut::new())?.mel()))
 }
 
 /// Draws a spectrogram: time from left to right, low bands at the bottom.

@@ -9,7 +9,7 @@ use arrow::array::{
     ListArray, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::Float32Type;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -126,13 +126,14 @@ impl Shard {
         let table = self.samples(None)?;
         let good: Vec<_> = (0..table.len()).filter(|&row| table.is_good(row)).collect();
         let (mels, mut places) = (Mels::find(self, &table, &good)?, 0..good.len());
+        let mut scratch = BytesMut::new();
         let mut digest = Digest::new("rows");
         for row in self.rows(Columns::Table)? {
             let mut row = row?;
             if let Ok(features) = &mut row.outcome {
                 // One at a time: together they may be large.
                 let place = places.next().ok_or(Error::Altered)?;
-                features.mel.bytes = mels.unpack(place)?.into();
+                features.mel.bytes = mels.unpack(place, &mut scratch)?.into();
             }
             digest = row.add_to(digest);
         }

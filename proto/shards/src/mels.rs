@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
+use lz4::block::decompress_to_buffer;
 use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageReader as _};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -19,6 +20,13 @@ use crate::page::Header;
 use crate::parts::Parts;
 use crate::samples::SampleTable;
 use crate::{Error, Result};
+
+/// What a byte of LZ4 can become at most: so much of one that counts a length.
+const MOST_UNPACKED: usize = 255;
+
+/// Bytes that are fetched ahead: of more, the processor by then sees the direction itself.
+#[cfg(target_arch = "x86_64")]
+const PREFETCHED: usize = 32 << 10;
 
 /// The spectrograms of some rows of a shard.
 #[derive(Debug)]
@@ -107,21 +115,44 @@ impl Mels {
         Ok(())
     }
 
-    /// The bytes of the spectrogram in some place.
+    /// Has the processor fetch, meanwhile, what [`Mels::unpack`] will read of some place: in a
+    /// shuffled order it would wait for memory at every few lines of it. Else does nothing.
+    pub fn prefetch(&self, place: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(Cell::Packed(page)) = self.0.get(place) {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            for line in page[..page.len().min(PREFETCHED)].chunks(64) {
+                // SAFETY: a hint, which changes nothing that a program can see.
+                #[allow(unsafe_code)]
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+                }
+            }
+        }
+    }
+
+    /// The bytes of the spectrogram in some place, in `scratch`, whose memory is used again
+    /// once they are dropped.
     ///
     /// # Errors
     /// If it is damaged.
     ///
     /// # Panics
     /// If there is no such place.
-    pub fn unpack(&self, place: usize) -> Result<Bytes> {
+    pub fn unpack(&self, place: usize, scratch: &mut BytesMut) -> Result<Bytes> {
         match &self.0[place] {
             Cell::Plain(bytes) => Ok(bytes.clone()),
             Cell::Packed(page) => {
                 let header = Header::read(page).ok_or_else(|| odd(&"its header"))?;
+                if header.unpacked / MOST_UNPACKED > page.len() {
+                    return Err(odd(&"its size"));
+                }
                 let size = i32::try_from(header.unpacked).map_err(|error| odd(&error))?;
-                let unpacked = lz4::block::decompress(&page[header.start..], Some(size));
-                let mut rest = unpacked.map_err(|error| odd(&error))?.into();
+                scratch.resize(header.unpacked, 0);
+                let packed = &page[header.start..];
+                let length = decompress_to_buffer(packed, Some(size), scratch);
+                scratch.truncate(length.map_err(|error| odd(&error))?);
+                let mut rest = scratch.split().freeze();
                 let _levels = next(&mut rest)?;
                 next(&mut rest)
             }

@@ -9,7 +9,7 @@ use arrow::array::{
     StringArray, UInt32Array,
 };
 use arrow::datatypes::Float32Type;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use voxage_contract::{FeatureSpec, Gender, MelStorage, MelView, N_MELS, Recording, Split};
 
 use crate::decode::{Shard, column, metadata, text};
@@ -124,12 +124,19 @@ impl SampleTable {
         Sample { table: Arc::clone(self), row, mel: Bytes::new() }
     }
 
-    /// A row with features and its spectrogram, the `place`-th of `mels`.
+    /// A row with features and its spectrogram, the `place`-th of `mels`; `scratch` as
+    /// [`Mels::unpack`] has it.
     ///
     /// # Errors
     /// If the spectrogram is damaged.
-    pub fn sample_with(self: &Arc<Self>, row: usize, mels: &Mels, place: usize) -> Result<Sample> {
-        let sample = Sample { mel: mels.unpack(place)?, ..self.sample(row) };
+    pub fn sample_with(
+        self: &Arc<Self>,
+        row: usize,
+        mels: &Mels,
+        place: usize,
+        scratch: &mut BytesMut,
+    ) -> Result<Sample> {
+        let sample = Sample { mel: mels.unpack(place, scratch)?, ..self.sample(row) };
         if sample.mel.len() == self.mel_bytes(row) {
             Ok(sample)
         } else {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use proptest::prelude::*;
@@ -159,8 +159,9 @@ proptest! {
         prop_assert_eq!(&good, &(0..rows.len()).filter(|&i| rows[i].outcome.is_ok()).collect::<Vec<_>>());
         let some: Vec<_> = good.into_iter().step_by(every).collect();
         let mels = Mels::find(&shard, &table, &some).unwrap();
+        let mut scratch = BytesMut::new();
         for (place, &i) in some.iter().enumerate() {
-            let sample = table.sample_with(i, &mels, place).unwrap();
+            let sample = table.sample_with(i, &mels, place, &mut scratch).unwrap();
             agrees(&sample, &rows[i]);
             prop_assert_eq!(sample.value(), rows[i].recording.value(column));
             prop_assert_eq!(sample.mel().bytes, &rows[i].outcome.as_ref().unwrap().mel.bytes[..]);

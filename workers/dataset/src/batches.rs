@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use bytes::BytesMut;
 use voxage_shards::Sample;
 
 use crate::fetch::Loaded;
@@ -22,7 +23,8 @@ use crate::{Error, Result};
 /// `blocks + threads * (spectrogram + batch) + batch` bytes: `blocks` is the size of the
 /// shards of two blocks, each at most the greater of [`crate::BLOCK_BYTES`] and the largest
 /// shard, or of as many blocks as one batch needs; `spectrogram` is the largest unpacked
-/// one. A shard from before each spectrogram had a page of its own is held unpacked.
+/// one. A shard from before each spectrogram had a page of its own is held unpacked. A data
+/// set of at most [`crate::BLOCK_BYTES`] stays in memory, once, from pass to pass.
 #[derive(Debug)]
 pub struct Batches<T> {
     work: Arc<Work<T>>,
@@ -86,6 +88,8 @@ pub struct Samples<'a> {
     pub(crate) next: usize,
     pub(crate) left: usize,
     pub(crate) failed: Option<Error>,
+    /// Memory for one spectrogram after another.
+    pub(crate) scratch: BytesMut,
 }
 
 impl Iterator for Samples<'_> {
@@ -101,7 +105,10 @@ impl Iterator for Samples<'_> {
         let place = block.places[self.next];
         let (shard, loaded) = &block.shards[place.shard];
         self.next += 1;
-        let sample = loaded.sample(place.row).map_err(|error| {
+        if let Some(next) = block.places.get(self.next) {
+            block.shards[next.shard].1.prefetch(next.row);
+        }
+        let sample = loaded.sample(place.row, &mut self.scratch).map_err(|error| {
             self.left = 0;
             self.failed = Some(Error::damaged(&self.dataset.shard(*shard).0, error));
         });

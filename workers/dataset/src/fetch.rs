@@ -2,12 +2,13 @@
 //!
 //! Always holds: a shard is the sealed one, by the digest in its footer; the first time that
 //! a process has its spectrograms, all rows are compared with that digest. A cached file
-//! that is not what it should be is dropped and read from the store.
+//! that is not what it should be is dropped and read from the store. The shards of a small
+//! data set stay open from one pass to the next.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::future::try_join_all;
 use voxage_contract::{SealedShard, Split};
 use voxage_shards::{Columns, Mels, Sample, SampleTable, Shard};
@@ -26,6 +27,8 @@ pub(crate) enum Fetched {
     Whole { bytes: Bytes, cached: bool },
     /// Its table.
     Table(Arc<SampleTable>),
+    /// From an earlier pass.
+    Open(Shard, Arc<SampleTable>),
 }
 
 /// The rows of a shard that a pass is about.
@@ -42,12 +45,23 @@ impl Loaded {
         self.rows.len()
     }
 
-    /// A row of the pass, by its position among them.
-    pub(crate) fn sample(&self, place: usize) -> voxage_shards::Result<Sample> {
+    /// Makes ready for a row of the pass that will be asked for soon.
+    pub(crate) fn prefetch(&self, place: usize) {
+        if let Some(mels) = &self.mels {
+            mels.prefetch(place);
+        }
+    }
+
+    /// A row of the pass, by its position among them; `scratch` as [`Mels::unpack`] has it.
+    pub(crate) fn sample(
+        &self,
+        place: usize,
+        scratch: &mut BytesMut,
+    ) -> voxage_shards::Result<Sample> {
         let row = self.rows[place];
         match &self.mels {
             None => Ok(self.table.sample(row)),
-            Some(mels) => self.table.sample_with(row, mels, place),
+            Some(mels) => self.table.sample_with(row, mels, place, scratch),
         }
     }
 }
@@ -96,6 +110,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// A shard as `columns` need it.
 pub(crate) async fn fetch(dataset: &Dataset, shard: usize, columns: Columns) -> Result<Fetched> {
+    if let Some((open, table)) = dataset.opened.get(shard).and_then(OnceLock::get).cloned() {
+        return Ok(match columns {
+            Columns::Table => Fetched::Table(table),
+            Columns::All => Fetched::Open(open, table),
+        });
+    }
     let (key, sealed) = dataset.shard(shard);
     if columns == Columns::Table {
         let table = table(&*dataset.store, &key, sealed, dataset.column()).await?;
@@ -126,6 +146,7 @@ pub(crate) fn load(
     let damaged = |error: voxage_shards::Error| Error::damaged(&key, error);
     let (open, table) = match fetched {
         Fetched::Table(table) => (None, table),
+        Fetched::Open(open, table) => (Some(open), table),
         Fetched::Whole { bytes, cached } => {
             let verified = &dataset.verified[shard];
             let open = match checked(bytes.clone(), &key, sealed, verified) {
@@ -137,8 +158,12 @@ pub(crate) fn load(
                 open if cached => open?,
                 open => keep(dataset, &bytes, open?, sealed),
             };
-            let table = open.samples(dataset.column()).map_err(damaged)?;
-            (Some(open), Arc::new(table))
+            let table = Arc::new(open.samples(dataset.column()).map_err(damaged)?);
+            if let Some(opened) = dataset.opened.get(shard) {
+                // Another pass may have been faster.
+                let _ = opened.set((open.clone(), Arc::clone(&table)));
+            }
+            (Some(open), table)
         }
     };
     let rows = dataset.counted(&table, shard, split);

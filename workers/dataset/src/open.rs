@@ -1,23 +1,24 @@
 //! A sealed data set, open for reading.
 //!
 //! Always holds: what is in memory is some bytes a shard, and the speakers whose split was
-//! submitted or who have a value that is held out. A row counts if it has features and an
+//! submitted or who have a value that is held out; of a data set that is no larger than a
+//! block, also what was read of it. A row counts if it has features and an
 //! age and was not replaced.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 use voxage_contract::sealed::SEALED_FORMAT;
 use voxage_contract::{SealedManifest, SealedShard, Split, keys};
-use voxage_shards::{Columns, SampleTable};
+use voxage_shards::{Columns, SampleTable, Shard};
 use voxage_transport::Store;
 
 use crate::batches::{Batches, Samples};
 use crate::cache::Cache;
 use crate::fetch;
-use crate::order::{Order, Place, Plan, Stock};
+use crate::order::{BLOCK_BYTES, Order, Place, Plan, Stock};
 use crate::quality::Quality;
 use crate::splits::{SplitRule, Splits, Standing};
 use crate::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Dataset {
     pub(crate) cache: Option<Cache>,
     /// Which shards were compared with their digests.
     pub(crate) verified: Arc<[AtomicBool]>,
+    /// What was opened, if all of it together is no more than a block.
+    pub(crate) opened: Arc<[OnceLock<(Shard, Arc<SampleTable>)>]>,
     manifest: Arc<SealedManifest>,
     splits: Arc<Splits>,
     tallies: Arc<[Tally]>,
@@ -74,12 +77,15 @@ impl Dataset {
         if manifest.format > SEALED_FORMAT {
             return Err(Error::damaged(key, "it was sealed by a newer voxage: upgrade this one"));
         }
+        let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
+        let n_opened = if bytes <= BLOCK_BYTES { manifest.shards.len() } else { 0 };
         let mut dataset = Self {
             // A store on this machine needs none.
             cache: cache.filter(|_| store.local_path(key).is_none()),
             store,
             runtime: runtime.clone(),
             verified: manifest.shards.iter().map(|_| AtomicBool::new(false)).collect(),
+            opened: (0..n_opened).map(|_| OnceLock::new()).collect(),
             splits: Arc::new(Splits::new(rule)),
             tallies: Arc::new([]),
             manifest: Arc::new(manifest),

@@ -10,6 +10,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::BytesMut;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::task::AbortHandle;
 
@@ -312,7 +313,14 @@ impl<T: Send + 'static> Work<T> {
         count: usize,
     ) -> Result<T, Stop> {
         let dataset = &self.dataset;
-        let mut samples = Samples { dataset, blocks, next: skip, left: count, failed: None };
+        let mut samples = Samples {
+            dataset,
+            blocks,
+            next: skip,
+            left: count,
+            failed: None,
+            scratch: BytesMut::new(),
+        };
         caught(|| {
             let made = (self.assemble)(self.samples(batch).0, &mut samples);
             samples.failed.take().map_or(Ok(made), Err)

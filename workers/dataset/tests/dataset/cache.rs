@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use voxage_contract::Split;
-use voxage_dataset::{Cache, Order, Pass};
+use voxage_dataset::{Cache, Columns, Order, Pass};
 use voxage_transport::{Dir, Listing, ObjectMeta, Put, Result, Store};
 
 use crate::house::{House, PASS, copy_over, pass};
@@ -69,6 +69,18 @@ fn shards(folder: &Path) -> Vec<PathBuf> {
 
 fn bytes(files: &[PathBuf]) -> u64 {
     files.iter().map(|file| file.metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn a_small_data_set_is_read_once() {
+    let (house, reads, _) = house(6);
+    let dataset = house.open();
+    let table = Pass { columns: Columns::Table, ..SHUFFLED };
+    let (expected, tables) = (pass(&dataset, SHUFFLED), pass(&house.open(), table));
+    reads.store(0, Ordering::SeqCst);
+    assert_eq!(pass(&dataset, SHUFFLED), expected);
+    assert_eq!(pass(&dataset, table), tables);
+    assert_eq!(reads.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -133,6 +145,7 @@ fn a_full_cache_drops_what_was_used_longest_ago() {
     reads.store(0, Ordering::SeqCst);
     // The first five places of a pass backwards would all be hits; forwards none is certain.
     let last = Pass { start: dataset.len(Split::Train) - 5, ..PASS };
+    let dataset = house.try_open(Some(Cache::open(&folder, limit).unwrap())).unwrap();
     assert_eq!(pass(&dataset, last), expected[expected.len() - 5..]);
     assert!(reads.load(Ordering::SeqCst) <= 1, "the last are there");
 
