@@ -70,7 +70,7 @@ bench-loader: setup
 	cargo build --release --locked --workspace --bins
 	cargo build --release --locked -p voxage-dataset --example loader
 	@target=$$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])') && \
-	  $$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/loader.py $$target/release/examples/loader $$target/release/voxage "$(cache)/bench-loader"
+	  $$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/loader.py $$target/release/examples/loader $$target/release/voxage "$(or $(RECORDINGS),8192)" "$(cache)/bench-loader"
 
 # Its servers are its own; RECORDINGS (5000000) are planned.
 bench-scale: setup

@@ -249,11 +249,13 @@ fn misused(error: &clap::Error) -> ExitCode {
     ExitCode::from(error.exit_code() as u8)
 }
 
-/// Starts the log on standard error: what a service does, and of other verbs what fails or
-/// is waited for.
+/// What verbs log that are no services: what fails, is waited for or left out of a list.
+const VERBS: &str = "error,lapin=off,voxage_transport::s3::quiet=warn,\
+    voxage_coordinator::runs=warn,voxage_coordinator::schedule=warn";
+
+/// Starts the log on standard error.
 fn log(service: bool, format: LogFormat, traces: Option<&traces::Traces>) {
-    let default =
-        if service { "info,lapin=off" } else { "error,lapin=off,voxage_transport::s3::quiet=warn" };
+    let default = if service { "info,lapin=off" } else { VERBS };
     let filter = EnvFilter::try_from_env("VOXAGE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

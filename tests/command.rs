@@ -154,6 +154,18 @@ fn run_refuses_a_structural_problem_and_leaves_nothing() {
 }
 
 #[test]
+fn a_list_says_what_it_leaves_out() {
+    let place = Place::new();
+    place.write("root/schedules/nightly/settings/00000001.json", "{");
+    place.write("root/runs/0123456789abcdef/request.json", "{");
+    for what in ["schedule", "runs"] {
+        let output = call(&[what, "list", "--root", &place.text("root"), "--json"]);
+        let said = stderr(&output);
+        assert!(output.status.success() && said.contains("left out"), "{what}: {said}");
+    }
+}
+
+#[test]
 fn extract_answers_for_every_file() {
     let place = Place::new();
     let voices = place.synth(2).with_file_name("audio");
