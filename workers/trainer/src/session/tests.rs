@@ -64,7 +64,7 @@ fn every_kind_of_network_learns_a_batch_by_heart() {
             target: Target::Age,
             dropout: 0.0,
             schedule: Schedule::Constant,
-            learning_rate: 5e-3,
+            learning_rate: 2e-3,
             ..TrainSettings::default()
         };
         let (mut session, batch) = (session(&settings), batch());
@@ -74,7 +74,7 @@ fn every_kind_of_network_learns_a_batch_by_heart() {
             losses.extend(session.take_window_loss());
         }
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-        assert!(least < 0.95 * losses[0], "{architecture:?} {loss:?} {losses:?}");
+        assert!(least < 0.85 * losses[0], "{architecture:?} {loss:?} {losses:?}");
     }
 }
 
