@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-scale bench-serve check-export check-upgrade chaos fuzz clean
+.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-gpu bench-scale bench-serve check-export check-upgrade chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-loader              the loader's speed beside LitData's, pyarrow's, MosaicML's and WebDataset's"
 	@echo "make bench-steps               the training step's speed beside PyTorch's"
 	@echo "make bench-networks            the training step's time of every network"
+	@echo "make bench-gpu                 samples a second on a GPU, beside PyTorch"
 	@echo "make bench-models SEEDS=3      every model and setting on the same folds; goes on where it was"
 	@echo "make bench-trees               trees on the same folds, and blended with the default"
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
@@ -101,6 +102,13 @@ bench-trees: build
 # The training step of every network on the processor.
 bench-networks: setup
 	cargo run --release --locked -p voxage-trainer --example architectures -- 2
+
+# PYTHON (python3) has PyTorch 2.11 with CUDA; without a GPU, ARGS="--device cpu --batch 32 --steps 10" tries it.
+bench-gpu: setup
+	cargo build --release --locked --workspace --bins
+	cargo build --release --locked -p voxage-trainer --example inputs
+	@target=$$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])') && \
+	  $(or $(PYTHON),python3) tests/bench/gpu.py $$target/release/examples/inputs $$target/release/voxage "$(cache)/bench-loader" $(ARGS)
 
 # Exported networks beside voxage, in PyTorch and onnxruntime.
 check-export: build

@@ -95,7 +95,8 @@ def main(ours, threads):
           f"({min(ratios):.2f}–{max(ratios):.2f}) | {difference:.1e} |")
 
 
-if sys.argv[1] == "--torch":
-    torch_steps(sys.argv[2], int(sys.argv[3]))
-else:
-    main(str(pathlib.Path(sys.argv[1]).resolve()), int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+if __name__ == "__main__":
+    if sys.argv[1] == "--torch":
+        torch_steps(sys.argv[2], int(sys.argv[3]))
+    else:
+        main(str(pathlib.Path(sys.argv[1]).resolve()), int(sys.argv[2]) if len(sys.argv) > 2 else 2)

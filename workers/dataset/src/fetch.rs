@@ -28,7 +28,14 @@ pub(crate) enum Fetched {
     /// Its table.
     Table(Arc<SampleTable>),
     /// From an earlier pass.
-    Open(Shard, Arc<SampleTable>),
+    Open(Arc<Opened>),
+}
+
+/// An open shard and its table.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    shard: Shard,
+    table: Arc<SampleTable>,
 }
 
 /// The rows of a shard that a pass is about.
@@ -110,10 +117,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// A shard as `columns` need it.
 pub(crate) async fn fetch(dataset: &Dataset, shard: usize, columns: Columns) -> Result<Fetched> {
-    if let Some((open, table)) = dataset.opened.get(shard).and_then(OnceLock::get).cloned() {
+    if let Some(open) = dataset.opened.get(shard).and_then(OnceLock::get) {
         return Ok(match columns {
-            Columns::Table => Fetched::Table(table),
-            Columns::All => Fetched::Open(open, table),
+            Columns::Table => Fetched::Table(Arc::clone(&open.table)),
+            Columns::All => Fetched::Open(Arc::clone(open)),
         });
     }
     let (key, sealed) = dataset.shard(shard);
@@ -146,7 +153,7 @@ pub(crate) fn load(
     let damaged = |error: voxage_shards::Error| Error::damaged(&key, error);
     let (open, table) = match fetched {
         Fetched::Table(table) => (None, table),
-        Fetched::Open(open, table) => (Some(open), table),
+        Fetched::Open(open) => (Some(Arc::clone(&open)), Arc::clone(&open.table)),
         Fetched::Whole { bytes, cached } => {
             let verified = &dataset.verified[shard];
             let open = match checked(bytes.clone(), &key, sealed, verified) {
@@ -159,15 +166,17 @@ pub(crate) fn load(
                 open => keep(dataset, &bytes, open?, sealed),
             };
             let table = Arc::new(open.samples(dataset.column()).map_err(damaged)?);
+            let open = Arc::new(Opened { shard: open, table: Arc::clone(&table) });
             if let Some(opened) = dataset.opened.get(shard) {
                 // Another pass may have been faster.
-                let _ = opened.set((open.clone(), Arc::clone(&table)));
+                let _ = opened.set(Arc::clone(&open));
             }
             (Some(open), table)
         }
     };
     let rows = dataset.counted(&table, shard, split);
-    let mels = open.map(|open| Mels::find(&open, &table, &rows)).transpose().map_err(damaged)?;
+    let mels =
+        open.map(|open| Mels::find(&open.shard, &table, &rows)).transpose().map_err(damaged)?;
     Ok(Loaded { table, mels, rows })
 }
 

@@ -12,12 +12,12 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 use voxage_contract::sealed::SEALED_FORMAT;
 use voxage_contract::{SealedManifest, SealedShard, Split, keys};
-use voxage_shards::{Columns, SampleTable, Shard};
+use voxage_shards::{Columns, SampleTable};
 use voxage_transport::Store;
 
 use crate::batches::{Batches, Samples};
 use crate::cache::Cache;
-use crate::fetch;
+use crate::fetch::{self, Opened};
 use crate::order::{BLOCK_BYTES, Order, Place, Plan, Stock};
 use crate::quality::Quality;
 use crate::splits::{SplitRule, Splits, Standing};
@@ -35,7 +35,7 @@ pub struct Dataset {
     /// Which shards were compared with their digests.
     pub(crate) verified: Arc<[AtomicBool]>,
     /// What was opened, if all of it together is no more than a block.
-    pub(crate) opened: Arc<[OnceLock<(Shard, Arc<SampleTable>)>]>,
+    pub(crate) opened: Arc<[OnceLock<Arc<Opened>>]>,
     manifest: Arc<SealedManifest>,
     splits: Arc<Splits>,
     tallies: Arc<[Tally]>,

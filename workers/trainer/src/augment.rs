@@ -73,7 +73,7 @@ fn mask(inputs: &mut Tensors, dimension: i64, most: i64) {
     let extent = if dimension == 2 {
         valid.clamp(1, all).to_kind(Kind::Float).view([-1, 1, 1, 1])
     } else {
-        Tensor::from(all as f32).to_device(images.device())
+        Tensor::full(1, all as f64, (Kind::Float, images.device()))
     };
     let length = (draw(images) * (most + 1) as f64).floor().minimum(&extent);
     let first = (draw(images) * (extent - &length + 1.0)).floor();

@@ -5,6 +5,7 @@
 use tch::{Device, Kind, Tensor};
 use voxage_contract::{MelView, N_MELS};
 
+use crate::device::bring;
 use crate::scaler::Scaler;
 
 /// Frames of some recordings, on the host, one recording after the other.
@@ -62,7 +63,7 @@ impl HostCells {
     #[must_use]
     pub fn to_device(&self, device: Device, scaler: &Scaler) -> Cells {
         let frames = Tensor::from_slice(&self.bytes).view([-1, N_MELS as i64]);
-        let place = |tensor: Tensor| tensor.to_device(device);
+        let place = |tensor: Tensor| bring(&tensor, device);
         Cells {
             frames: place(frames),
             first: place(Tensor::from_slice(&self.first)),
@@ -80,12 +81,12 @@ impl Cells {
     /// the recording's, `[n]`.
     pub fn images(&self, which: &[i64], starts: &[i64], frames: usize) -> (Tensor, Tensor) {
         let device = self.frames.device();
-        let which = Tensor::from_slice(which).to_device(device);
+        let which = bring(&Tensor::from_slice(which), device);
         let of = |each: &Tensor| each.index_select(0, &which);
         let frames = frames as i64;
         let steps = Tensor::arange(frames, (Kind::Int64, device));
         // [n, frames]: the frames of each recording that are seen.
-        let seen = Tensor::from_slice(starts).to_device(device).unsqueeze(1) + steps;
+        let seen = bring(&Tensor::from_slice(starts), device).unsqueeze(1) + steps;
         let inside = seen.lt_tensor(&of(&self.length).unsqueeze(1));
         let valid = inside.sum_dim_intlist(1, false, Kind::Int64);
         let last = self.frames.size()[0] - 1;
@@ -94,7 +95,7 @@ impl Cells {
         let cells = cells.view([-1, frames, N_MELS as i64]);
         let scale = |each: &Tensor| of(each).view([-1, 1, 1]);
         let scaled = cells.to_kind(Kind::Float) * scale(&self.factor) + scale(&self.shift);
-        let silence = Tensor::from(self.silence as f32).to_device(device);
+        let silence = Tensor::full(1, self.silence, (Kind::Float, device));
         (scaled.where_self(&inside.unsqueeze(2), &silence).unsqueeze(1), valid)
     }
 }

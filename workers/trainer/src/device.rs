@@ -1,6 +1,6 @@
 //! Where a network computes.
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Tensor};
 use voxage_contract::training::Device as Wanted;
 
 use crate::{Error, Result};
@@ -29,6 +29,16 @@ pub fn resolve(wanted: Wanted) -> Result<Device> {
             }
             Ok(Device::Cuda(0))
         }
+    }
+}
+
+/// What is on the host, on a device. To CUDA it goes by pinned memory, behind what the device
+/// is at: nobody waits.
+pub fn bring(tensor: &Tensor, device: Device) -> Tensor {
+    if device.is_cuda() {
+        tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false)
+    } else {
+        tensor.to_device(device)
     }
 }
 

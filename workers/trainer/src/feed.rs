@@ -11,6 +11,7 @@ use voxage_dataset::{Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples}
 
 use crate::Result;
 use crate::cells::{Cells, HostCells};
+use crate::device::bring;
 use crate::inputs::{Batch, Example, Inputs, Tensors};
 
 /// Samples that are read at a time when all are to be kept.
@@ -158,7 +159,7 @@ impl Feed {
             } else {
                 cells.append(more);
                 let n = ages.len() as i64;
-                tables.push(Tensor::from_slice(&rows).view([n, -1]).to_device(device));
+                tables.push(bring(&Tensor::from_slice(&rows).view([n, -1]), device));
             }
             targets.extend(ages);
             frames.extend(lengths);
@@ -174,7 +175,7 @@ impl Feed {
         {
             firsts[shard] = position - row;
         }
-        let targets = Tensor::from_slice(&targets).to_device(device);
+        let targets = bring(&Tensor::from_slice(&targets), device);
         Ok(Resident { pixels, tables: Tensor::cat(&tables, 0), targets, frames, firsts })
     }
 
@@ -232,11 +233,11 @@ impl Feed {
                     Tensors {
                         images,
                         valid,
-                        tables: Tensor::from_slice(&tables).view([n, -1]).to_device(device),
+                        tables: bring(&Tensor::from_slice(&tables).view([n, -1]), device),
                     }
                 }
             };
-            Ok(Fed { inputs, targets: Tensor::from_slice(&targets).to_device(device) })
+            Ok(Fed { inputs, targets: bring(&Tensor::from_slice(&targets), device) })
         })
     }
 
@@ -258,7 +259,7 @@ impl Feed {
                 return None;
             }
             let which: Vec<i64> = batch.iter().map(|(sample, _)| *sample as i64).collect();
-            let index = Tensor::from_slice(&which).to_device(self.inputs.device);
+            let index = bring(&Tensor::from_slice(&which), self.inputs.device);
             let (images, valid) = match &resident.pixels {
                 Pixels::Images(images) => {
                     let all = Tensor::full_like(&index, framing.frames as i64);

@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 use voxage_contract::{Features, Gender, MelView, N_MELS, Recording};
 use voxage_dataset::{Pool, Pooled, Rng, Sample};
 
+use crate::device::bring;
 use crate::image::{Framing, fill};
 use crate::scaler::Scaler;
 
@@ -127,9 +128,9 @@ impl Batch {
         let (n, frames) = (self.valid.len(), self.framing.frames as i64);
         let images = Tensor::from_slice(&self.images[..n * self.framing.cells()]);
         Tensors {
-            images: images.view([-1, 1, frames, N_MELS as i64]).to_device(device),
-            valid: Tensor::from_slice(&self.valid).to_device(device),
-            tables: Tensor::from_slice(&self.tables).view([n as i64, -1]).to_device(device),
+            images: bring(&images.view([-1, 1, frames, N_MELS as i64]), device),
+            valid: bring(&Tensor::from_slice(&self.valid), device),
+            tables: bring(&Tensor::from_slice(&self.tables).view([n as i64, -1]), device),
         }
     }
 }

@@ -74,18 +74,9 @@ impl AdamW {
     /// # Errors
     /// If torch cannot.
     pub fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
-        for moments in &mut self.weights {
-            moments.weight.zero_grad();
-        }
         loss.backward();
         let gradients: Vec<Tensor> =
             self.weights.iter().map(|moments| moments.weight.grad()).collect();
-        // Torch wants the number of the step that is taken, from 1.
-        tch::no_grad(|| {
-            for moments in &self.weights {
-                let _ = moments.steps.shallow_clone().g_add_scalar_(1.0);
-            }
-        });
         // A weight that the loss does not depend on has no gradient.
         let with =
             || self.weights.iter().zip(&gradients).filter(|(_, gradient)| gradient.defined());
