@@ -37,6 +37,7 @@ WAYS = [
     ("… mixup", False, [*REPORT, "--augment-mixup", "0.4"]),
     ("… EMA", False, [*REPORT, "--ema", "0.98"]),
     ("… robust scaling", False, [*REPORT, "--scaling", "robust"]),
+    ("… all recordings, to the end", False, [*REPORT, "--validation-share", "0"]),
     ("se-resnet", False, ["--architecture", "se-resnet", *SMALL]),
     ("ecapa", False, ["--architecture", "ecapa", *SMALL]),
     ("efficientnet-b0", False, ["--architecture", "efficientnet-b0", "--epochs", "25"]),
