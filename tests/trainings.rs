@@ -71,7 +71,7 @@ fn a_training_outlives_the_broker_s_patience_and_its_trainers() {
         "--epochs",
         "100000",
         "--patience",
-        &(400 * scale()).to_string(),
+        &(700 * scale()).to_string(),
     ];
     let start = Instant::now();
     let alone = cluster.json(&[&settings[..], &["--queue", "", "--model", "alone"]].concat());

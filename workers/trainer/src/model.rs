@@ -26,6 +26,8 @@ pub struct Model {
     /// Whether the image is brought from 0..1 to about a mean of 0 and a deviation of 1, as
     /// published networks know it.
     centred: bool,
+    /// Whether images are said to have their channels last.
+    channels_last: bool,
     dropout: f64,
 }
 
@@ -65,8 +67,12 @@ impl Model {
         let head = dense("head", width, settings.head_units);
         let flat = nn::LinearConfig { ws_init: nn::Init::Const(0.0), ..Default::default() };
         let age = nn::linear(path / "age", settings.head_units, outputs, flat);
-        let dropout = settings.dropout;
-        Ok(Self { image, table, embedding, head, age, columns, centred: !seed, dropout })
+        // On the processor only where it is safe: with channels last, libtorch 2.11's strided
+        // convolutions of one cell crash if their channels are no multiple of 16.
+        let whole = settings.channels.iter().all(|channels| channels % 16 == 0);
+        let channels_last = path.device().is_cuda() || (seed && whole);
+        let (centred, dropout) = (!seed, settings.dropout);
+        Ok(Self { image, table, embedding, head, age, columns, centred, channels_last, dropout })
     }
 
     /// Starts the outputs `[outputs]` where a mean is, so that the first steps need not find it.
@@ -79,8 +85,9 @@ impl Model {
     /// Scaled inputs to outputs, `[n, outputs]`.
     pub fn forward(&self, inputs: &Tensors, training: bool) -> Tensor {
         let Tensors { images, valid, tables } = inputs;
-        let centred = if self.centred { &((images - 0.5) * 4.0) } else { images };
-        let image = self.image.forward(&channels_last(centred), valid, training);
+        let images = if self.centred { (images - 0.5) * 4.0 } else { images.shallow_clone() };
+        let images = if self.channels_last { channels_last(&images) } else { images };
+        let image = self.image.forward(&images, valid, training);
         let columns = tables.narrow(1, 0, self.columns);
         let table = self.table.iter().fold(columns, |x, layer| layer.forward(&x).relu());
         let mut parts = vec![image, table];
@@ -95,7 +102,7 @@ impl Model {
 }
 
 /// The same images of one channel, said to have the channels of a cell side by side in memory:
-/// what comes of them then has, and torch's convolutions and poolings are faster so.
+/// what comes of them then has, and torch's poolings are faster so.
 fn channels_last(images: &Tensor) -> Tensor {
     let size = images.size();
     images.contiguous().as_strided(&size, [size[2] * size[3], 1, size[3], 1], None)
