@@ -63,6 +63,9 @@ use settings::{Keys, LogFormat};
 /// How long a verb that was stopped may take to say so itself.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Within it, a second signal to stop is the first one once more.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
 /// What a verb is given.
 pub struct Call {
     /// Its own arguments.
@@ -207,7 +210,9 @@ fn main() -> ExitCode {
             interrupted().await;
             stop.cancel();
             if verb.ending != Ending::Sudden {
-                // It is given its own time, unless someone insists.
+                // It is given its own time, unless someone insists; whoever signals a process
+                // and then its group does not.
+                tokio::time::sleep(SAME_SIGNAL).await;
                 interrupted().await;
             } else {
                 // A verb that computes on this thread hears nothing.
