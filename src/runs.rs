@@ -68,7 +68,7 @@ fn state(run: &Run) -> String {
         (None, _) if run.failed.is_some() => {
             format!("failed: {}", run.failed.as_deref().unwrap_or_default())
         }
-        (None, _) if run.left => "stopped: asked for again, it goes on, or says why not".into(),
+        (None, _) if run.left => "stopped: asked for again, it goes on".into(),
         (None, None) => "not begun, or at its first steps".into(),
         (None, Some(last)) => {
             let ago = (now - last.at_unix_s).max(0.0);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Place, command, json, run, stderr};
+use common::{Place, call, command, json, run, stderr};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use voxage_contract::keys;
@@ -206,4 +206,20 @@ fn a_training_that_is_asked_to_stop_leaves_a_checkpoint() {
     let listed = json(&["runs", "list", "--root", &root, "--json"]);
     let of_it = &listed["runs"][0];
     assert_eq!((&of_it["checkpoint"], &of_it["result"]), (&step.into(), &Value::Null));
+}
+
+#[test]
+fn a_training_that_cannot_be_is_listed_with_the_reason() {
+    let place = Place::new();
+    let root = prepared(&place);
+    let file = place.write("weights.safetensors", "no tensors");
+    let asked = ["--architecture", "efficientnet-b0", "--pretrained", &file];
+    let failed = call(&[&["train", "--root", &root], &asked[..]].concat());
+    assert_eq!(failed.status.code(), Some(1));
+    let listed = json(&["runs", "list", "--root", &root, "--json"]);
+    let reasons =
+        listed["runs"].as_array().unwrap().iter().filter_map(|run| run["failed"].as_str());
+    let reasons: Vec<_> = reasons.collect();
+    assert_eq!(reasons.len(), 1, "{listed}");
+    assert!(stderr(&failed).contains(reasons[0]) && reasons[0].contains("weights.safetensors"));
 }

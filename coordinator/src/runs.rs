@@ -25,7 +25,7 @@ pub struct Run {
     pub checkpoint: Option<u64>,
     /// The newest line of its metrics, if there is one.
     pub last: Option<Metric>,
-    /// Why it cannot be, if it was asked for over the queue and cannot.
+    /// Why it cannot be, if it failed for good; asked for again, it is tried again.
     pub failed: Option<String>,
     /// Whether whoever was at it has left it.
     pub left: bool,
@@ -109,8 +109,13 @@ async fn of(store: &dyn Store, run: String, keys: Vec<String>) -> Result<Option<
         Some((_, ask)) => store.get_opt(&keys::failed(&run, ask)).await?,
         None => None,
     };
-    let failed = failed.map(|why| String::from_utf8_lossy(&why).into_owned());
-    let left = newest(keys::run_lease(&run)).is_some_and(|key| key.ends_with("/end"));
+    let end = newest(keys::run_lease(&run)).filter(|key| key.ends_with("/end"));
+    let word = match end.filter(|_| result.is_none() && failed.is_none()) {
+        Some(end) => store.get_opt(end).await?.filter(|word| !word.is_empty()),
+        None => None,
+    };
+    let failed = failed.or(word).map(|why| String::from_utf8_lossy(&why).into_owned());
+    let left = end.is_some();
     Ok(Some(Run { run, request, result, checkpoint, last, failed, left }))
 }
 

@@ -210,7 +210,7 @@ pub fn lease_beat(folder: &str, term: u64, beat: u64) -> String {
     format!("{folder}{term:08}/{beat:08}")
 }
 
-/// Says that a lease's term has ended.
+/// Says that a lease's term has ended, and what its holder said of that, if anything.
 #[must_use]
 pub fn lease_end(folder: &str, term: u64) -> String {
     format!("{folder}{term:08}/end")

@@ -29,7 +29,7 @@ pub const TTL: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Lease {
     standing: watch::Receiver<Standing>,
-    end: watch::Sender<bool>,
+    end: watch::Sender<Bytes>,
     beats: JoinHandle<()>,
 }
 
@@ -95,7 +95,7 @@ impl Lease {
             return Ok(Claim::Busy("another process".into()));
         }
         let (standing, seen) = watch::channel(Standing::HeldUntil(start + ttl * 2 / 3));
-        let (end, ended) = watch::channel(false);
+        let (end, ended) = watch::channel(Bytes::new());
         let beats = Beats { store, folder: folder.to_owned(), term, ttl, standing };
         let beats = tokio::spawn(beats.run(ended));
         Ok(Claim::Held(Self { standing: seen, end, beats }))
@@ -124,9 +124,10 @@ impl Lease {
         }
     }
 
-    /// Gives the lease up, so that another may have it at once.
-    pub async fn release(self) {
-        let _ = self.end.send(true);
+    /// Gives the lease up, so that another may have it at once. The word, for people, is kept
+    /// at the end of the term until the next one begins.
+    pub async fn release(self, word: Bytes) {
+        let _ = self.end.send(word);
         // A panic in there is told by the runtime; without a last word, `ttl` frees it.
         let _ = self.beats.await;
     }
@@ -143,7 +144,7 @@ struct Beats {
 
 impl Beats {
     /// Beats until the lease is released, dropped, or lost.
-    async fn run(self, mut ended: watch::Receiver<bool>) {
+    async fn run(self, mut ended: watch::Receiver<Bytes>) {
         self.tidy(0).await;
         let mut beat = 1;
         loop {
@@ -151,7 +152,8 @@ impl Beats {
                 () = sleep(self.ttl / 6) => {}
                 released = ended.changed() => {
                     if released.is_ok() {
-                        let _ = self.store.put_new(&lease_end(&self.folder, self.term), Bytes::new()).await;
+                        let word = ended.borrow().clone();
+                        let _ = self.store.put_new(&lease_end(&self.folder, self.term), word).await;
                     }
                     return;
                 }
@@ -250,7 +252,8 @@ mod tests {
         assert!(claim(&store).await.is_none());
         sleep(2 * SHORT).await;
         assert!(first.is_held());
-        first.release().await;
+        first.release("done".into()).await;
+        assert_eq!(store.get(&lease_end("l/", 1)).await.unwrap(), "done");
         let start = Instant::now();
         let second = claim(&store).await.unwrap();
         assert!(start.elapsed() < SHORT && second.is_held());
@@ -344,7 +347,7 @@ mod tests {
                     working.fetch_sub(1, Ordering::SeqCst);
                     done.fetch_add(1, Ordering::SeqCst);
                     // Half of them die.
-                    if i % 2 == 0 { lease.release().await } else { lease.beats.abort() }
+                    if i % 2 == 0 { lease.release(Bytes::new()).await } else { lease.beats.abort() }
                 }
             })
         });

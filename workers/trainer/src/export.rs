@@ -48,9 +48,7 @@ struct About<'a> {
 /// If there is no such model, it is no network, or the folder cannot be written to.
 pub fn export(request: &ExportRequest, runtime: &Handle) -> Result<String> {
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
-    let models = Models { store: &*store, runtime };
-    let model = models.find(&request.model)?;
-    let (card, estimator) = models.load(&model)?;
+    let (model, card, estimator) = Models { store: &*store, runtime }.open(&request.model)?;
     let Estimator::Network(mut network) = estimator else {
         let name = card.settings.architecture.name();
         return Err(Error::Request(format!("{model} is a {name}: only networks are exported")));

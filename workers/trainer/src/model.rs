@@ -68,9 +68,15 @@ impl Model {
         let flat = nn::LinearConfig { ws_init: nn::Init::Const(0.0), ..Default::default() };
         let age = nn::linear(path / "age", settings.head_units, outputs, flat);
         // On the processor only where it is safe: with channels last, libtorch 2.11's strided
-        // convolutions of one cell crash if their channels are no multiple of 16.
-        let whole = settings.channels.iter().all(|channels| channels % 16 == 0);
-        let channels_last = path.device().is_cuda() || (seed && whole);
+        // convolutions of one cell crash if their channels are no multiple of 16, which those of
+        // published networks are.
+        let channels = match settings.architecture {
+            Architecture::SeedCnnMlp => settings.channels.as_slice(),
+            Architecture::SeResNet => settings.se_resnet.channels.as_slice(),
+            _ => &[],
+        };
+        let channels_last =
+            path.device().is_cuda() || channels.iter().all(|channels| channels % 16 == 0);
         let (centred, dropout) = (!seed, settings.dropout);
         Ok(Self { image, table, embedding, head, age, columns, centred, channels_last, dropout })
     }

@@ -145,6 +145,16 @@ impl Models<'_> {
         if whole { Ok(version) } else { Err(missing()) }
     }
 
+    /// Loads the version that a model is, and gives its key.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find) and [`load`](Self::load).
+    pub fn open(self, model: &str) -> Result<(String, Card, Estimator)> {
+        let version = self.find(model)?;
+        let (card, estimator) = self.load(&version)?;
+        Ok((version, card, estimator))
+    }
+
     /// The number of a model's champion, if it has one.
     fn champion(self, model: &Name) -> Result<Option<u64>> {
         let all = self.runtime.block_on(self.store.keys(&keys::champions(model)))?;

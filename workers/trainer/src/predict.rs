@@ -41,9 +41,7 @@ pub fn predict(
     say: &mut dyn FnMut(Event),
 ) -> Result<String> {
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
-    let models = Models { store: &*store, runtime };
-    let model = models.find(&request.model)?;
-    let (card, estimator) = models.load(&model)?;
+    let (model, card, estimator) = Models { store: &*store, runtime }.open(&request.model)?;
     let extractors = (0..request.slots.max(1)).map(|_| Extractor::new(&card.spec));
     let mut extractors = extractors.collect::<Result<Vec<_>, _>>()?;
     let audio = Audio {
@@ -75,9 +73,7 @@ pub fn predict_shards(
     say: &mut dyn FnMut(Event),
 ) -> Result<String> {
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
-    let models = Models { store: &*store, runtime };
-    let model = models.find(&request.model)?;
-    let (card, estimator) = models.load(&model)?;
+    let (model, card, estimator) = Models { store: &*store, runtime }.open(&request.model)?;
     let bytes = runtime.block_on(store.get(&request.manifest))?;
     let sealed: SealedManifest =
         serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&request.manifest, error))?;

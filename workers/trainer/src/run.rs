@@ -160,14 +160,15 @@ impl Run {
         }
     }
 
-    /// Ends the work: another may take it up at once.
+    /// Ends the work: another may take it up at once. Why it failed for good, if it did, is
+    /// written down with that.
     ///
     /// # Errors
     /// If something could not be written.
-    pub fn end(mut self) -> Result<()> {
+    pub fn end(mut self, why: String) -> Result<()> {
         let written = self.finish_writing();
         if let Some(lease) = self.lease.take() {
-            self.runtime.block_on(lease.release());
+            self.runtime.block_on(lease.release(why.into()));
         }
         written
     }

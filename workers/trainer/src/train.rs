@@ -10,7 +10,7 @@ use voxage_contract::training::{
     Access, Architecture, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest,
     TrainSettings, Trained,
 };
-use voxage_contract::{SealedManifest, Split, keys, spec::EXTRACTOR_VERSION};
+use voxage_contract::{Kind, SealedManifest, Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::{Dataset, SplitRule};
 use voxage_transport::{Store, StoreExt as _};
 
@@ -83,7 +83,8 @@ pub fn train(
         }
     };
     let end = carry_out(request, &store, runtime, &mut run, stop, say);
-    let left = run.end();
+    let why = end.as_ref().err().filter(|error| error.kind() == Kind::Permanent);
+    let left = run.end(why.map(ToString::to_string).unwrap_or_default());
     let end = end?;
     left?;
     Ok(end)
@@ -332,9 +333,7 @@ impl Fitted {
 /// If there is no such model or manifest, or they do not fit.
 pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Evaluated> {
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
-    let models = Models { store: &*store, runtime };
-    let model = models.find(&request.model)?;
-    let (card, estimator) = models.load(&model)?;
+    let (model, card, estimator) = Models { store: &*store, runtime }.open(&request.model)?;
     // Other threads add up in another order.
     tch::set_num_threads(card.settings.threads as i32);
     let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
