@@ -34,7 +34,7 @@ pub fn command() -> Command {
     Command::new("config")
         .about("Print every setting with its value and where it came from")
         .after_help(
-            "Order: flags, then VOXAGE_* variables, then --spec, then --config, then defaults.",
+            "Order: flags, then VOXAGE_* variables, then --spec and --train, then --config, then defaults.",
         )
 }
 

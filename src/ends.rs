@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use prost::Message as _;
 use voxage_contract::training::{Access, CacheSettings};
 use voxage_contract::wire::WIRE_VERSION;
@@ -63,7 +63,7 @@ impl Settings {
     /// The broker's connection.
     pub async fn amqp(&self) -> Result<Amqp> {
         if self.queue.is_empty() {
-            bail!(
+            misuse!(
                 "no queue is named: give --queue amqp://user:password@host, or VOXAGE_QUEUE \
                  (`deploy/stack up` starts a RabbitMQ and says both)"
             );

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, Command};
 use serde_json::json;
 use voxage_coordinator::gc::garbage;
 
 use crate::Call;
+use crate::misuse::within;
 use crate::settings::Keys;
 
 pub const KEYS: Keys = &["root", "s3"];
@@ -34,7 +35,7 @@ pub fn command() -> Command {
             Arg::new("grace-days")
                 .long("grace-days")
                 .value_name("DAYS")
-                .value_parser(value_parser!(f64))
+                .value_parser(within(0.0..=36_500.0))
                 .default_value("7")
                 .help("What is younger stays"),
         )
@@ -42,9 +43,9 @@ pub fn command() -> Command {
 
 pub async fn run(call: Call) -> Result<ExitCode> {
     let store = call.resolved.settings.existing_store().await?;
-    let days: f64 = call.matches.get_one("grace-days").copied().unwrap_or(7.0);
+    let days = call.matches.get_one::<f64>("grace-days").copied().unwrap_or(7.0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    let found = garbage(&*store, now - (days.max(0.0) * 86_400.0) as i64).await?;
+    let found = garbage(&*store, now - (days * 86_400.0) as i64).await?;
     let bytes: u64 = found.iter().map(|one| one.bytes).sum();
     let deletes = call.matches.get_flag("delete");
     if deletes {

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Command;
-use voxage_contract::Kind;
-use voxage_features::{EXIT_AGAIN, Pool, answer};
+use voxage_features::{Pool, answer};
 
 use crate::Call;
 use crate::settings::Keys;
@@ -28,12 +27,11 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     std::io::stdin().read_to_end(&mut task)?;
     match answer(&Pool::new(1, settings.allowed_sources()?), &task).await {
         Ok(shard) => std::io::stdout().write_all(&shard)?,
-        Err(error) if error.kind() == Kind::Transient => {
-            // Whoever started this reads it there.
+        Err(error) => {
+            // Whoever started this reads it there. What a recording is at fault for is a row.
             print!("{error}");
-            return Ok(ExitCode::from(EXIT_AGAIN));
+            return Ok(ExitCode::FAILURE);
         }
-        Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,12 +21,12 @@ pub fn command() -> Command {
     };
     Command::new("report")
         .about("Show how good a model or a study is, as an HTML page and a model card")
-        .after_help("Both lie beside a model already: report.html and card.md of its version.")
+        .after_help("Both lie beside a model already, report.html and card.md of its version, unless it was measured on more than 100,000 recordings.")
         .arg(
             Arg::new("name")
                 .value_name("MODEL|STUDY")
                 .required(true)
-                .help("A model (name for the newest, or name@number), or a study's name"),
+                .help("A model (name for its champion, before there is one its newest version; name@number; name@newest), or a study's name"),
         )
         .arg(file("out", "The HTML page to write").required(true))
         .arg(file("card", "The model card to write, too, in Markdown"))

@@ -13,12 +13,15 @@ use voxage_contract::training::{Event, PredictShardsRequest, Prediction, Request
 use voxage_contract::wire::WIRE_VERSION;
 use voxage_contract::{Predict, SealedManifest, ShardId, keys};
 use voxage_shards::predictions;
-use voxage_transport::{Dir, Put, Queue as _, S3, Store, StoreExt as _};
+use voxage_transport::{DeadLetter, Dir, Put, Queue as _, S3, Store, StoreExt as _};
 
 use crate::ends;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::trainer::Trainer;
+
+/// Messages that were put aside that are looked at, at most.
+const LETTERS: usize = 1000;
 
 /// Shards of one message: the model is loaded once for them.
 const SHARDS: usize = 16;
@@ -136,6 +139,8 @@ impl Job<'_> {
     ) -> Result<()> {
         let amqp = self.settings.amqp().await?;
         let queue = ends::predictions(&amqp).await?;
+        // Left by one that asked for the same and did not stay.
+        queue.dead_letters().discard(|letter| self.is_about(letter)).await?;
         let mut since: Option<Instant> = None;
         loop {
             if since.is_none_or(|since| since.elapsed() > PATIENCE) {
@@ -162,14 +167,20 @@ impl Job<'_> {
                 since = Some(Instant::now());
             }
             missing = left;
-            let dead = queue.dead_letters().list(1).await?;
-            if let Some(letter) = dead.first() {
-                queue.dead_letters().discard(|_| true).await?;
+            let dead = queue.dead_letters().list(LETTERS).await?;
+            if let Some(letter) = dead.iter().find(|letter| self.is_about(letter)) {
+                queue.dead_letters().discard(|letter| self.is_about(letter)).await?;
                 bail!("predictors cannot do it: {}", letter.reason);
             }
             let (done, total) = (shards.len() - missing.len(), shards.len());
             progress.set(done as u64, total as u64, "shards (`voxage predictor` makes them)");
         }
+    }
+
+    /// Whether a message that was put aside is of this job.
+    fn is_about(&self, letter: &DeadLetter) -> bool {
+        Predict::decode(&*letter.payload)
+            .is_ok_and(|asked| asked.model == self.model && asked.manifest == self.manifest)
     }
 
     /// Copies all parts to a folder or `s3://bucket/prefix`.

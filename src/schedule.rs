@@ -9,7 +9,7 @@ use voxage_contract::Name;
 use voxage_coordinator::drift::Drift;
 use voxage_coordinator::schedule::{
     Calendar, Firing, Instant, Missed, Overlap, Schedule, Standing, Start, State, Zone, firings,
-    latest, put, retry, run_now, schedule, schedules, set_state,
+    latest, put, recent, retry, run_now, schedule, schedules, set_state,
 };
 use voxage_transport::{Store, source};
 
@@ -92,7 +92,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         let store = settings.existing_store().await?;
         let mut all = Vec::new();
         for standing in schedules(&*store).await? {
-            let last = firings(&*store, &standing.name).await?.pop();
+            let last = recent(&*store, &standing.name).await?.pop();
             all.push((standing, last));
         }
         let json: Vec<_> = all
@@ -243,7 +243,7 @@ async fn shown(
     done: &str,
 ) -> Result<ExitCode> {
     let Standing { name, schedule, .. } = standing;
-    let last = firings(store, name).await?.pop();
+    let last = recent(store, name).await?.pop();
     let next = next(schedule);
     let zone = schedule.calendar()?.zone;
     let answer = json!({ "schedule": standing, "next": next, "last": last });

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use voxage_contract::training::{Event, Request, ServeRequest};
 
 use crate::Call;
+use crate::misuse::within;
 use crate::settings::Keys;
 use crate::trainer::Trainer;
 
@@ -46,7 +47,7 @@ pub fn command() -> Command {
         )
         .arg(
             number("timeout-s", "30", "How long a request may take")
-                .value_parser(value_parser!(f64)),
+                .value_parser(within(0.1..=86_400.0)),
         )
 }
 
@@ -66,7 +67,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         body_mib,
         memory_mib,
         duration_s: whole("duration-s"),
-        timeout_s: call.matches.get_one::<f64>("timeout-s").copied().unwrap_or(30.0).max(0.1),
+        timeout_s: call.matches.get_one::<f64>("timeout-s").copied().unwrap_or_default(),
     });
     let trainer = Trainer::start(&request).await?;
     trainer

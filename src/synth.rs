@@ -11,6 +11,7 @@ use serde_json::json;
 use voxage_contract::Gender;
 use voxage_extract::synth::{Speaker, wav_bytes};
 
+use crate::misuse::within;
 use crate::settings::Keys;
 use crate::{Call, output};
 
@@ -39,7 +40,7 @@ pub fn command() -> Command {
             number("recordings", "200", "Recordings, two of each speaker")
                 .value_parser(value_parser!(u64).range(1..)),
         )
-        .arg(number("seconds", "2.5", "Length of a recording").value_parser(value_parser!(f64)))
+        .arg(number("seconds", "2.5", "Length of a recording").value_parser(within(0.0..=3600.0)))
         .arg(number("seed", "1", "Names the set of speakers").value_parser(value_parser!(u64)))
 }
 

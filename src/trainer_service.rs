@@ -135,6 +135,7 @@ impl Service {
                 return Ok(None);
             }
             Err(error) => {
+                warn!(%error, "a message that is no training is put aside");
                 delivery.dead_letter(&format!("it is no training: {error}")).await?;
                 return Ok(None);
             }
@@ -156,7 +157,10 @@ impl Service {
                 warn!(%error, "no look at a training: it comes again");
                 delivery.retry(AGAIN).await?;
             }
-            Err(error) => delivery.dead_letter(&error.to_string()).await?,
+            Err(error) => {
+                warn!(%error, "a training is put aside");
+                delivery.dead_letter(&error.to_string()).await?;
+            }
         }
         Ok(None)
     }

@@ -14,7 +14,8 @@ use voxage_coordinator::study::{Part, Request, Search, Study, Trial, Values};
 use crate::settings::Keys;
 use crate::{Call, study, train};
 
-pub const KEYS: Keys = train::KEYS;
+pub const KEYS: Keys =
+    &["root", "s3", "cache", "dataset", "queue", "queue_name", "queue_ca", "train", "upkeep"];
 
 /// The file of a search.
 #[derive(Deserialize)]

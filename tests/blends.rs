@@ -171,6 +171,7 @@ fn a_search_halves_its_trials_and_goes_on_where_it_was() {
     for (text, said) in [
         ("[train]\nsize = [1]\n", "there is no setting train.size"),
         ("[train]\nepochs = { low = 5, high = 1 }\n", "low must be below high"),
+        ("[train]\nlearning_rate = { low = 0.1, high = inf }\n", "low must be below high"),
         ("[train]\ndropout = [2.0]\n", "train.dropout must be"),
         ("[train]\ntarget = [\"height\"]\n", "unknown variant"),
         ("epochs = [1]\n", "epochs"),

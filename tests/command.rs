@@ -51,6 +51,9 @@ fn wrong_usage_is_two_and_failure_is_one() {
         &["run", "m.csv", "--epochs", "many"],
         &["config", "--config", "nowhere.toml"],
         &["schedule", "pause"],
+        &["gc", "--grace-days", "nan"],
+        &["serve", "--timeout-s=1e300"],
+        &["synth", "voices", "--seconds=-1"],
         &["schedule", "add", "nightly", "--dataset", "d"],
         &["predict", "--dataset", "d"],
     ] {

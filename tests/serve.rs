@@ -120,6 +120,17 @@ fn it_answers_as_predict_does_and_follows_promotions() {
     let (_, said) = server.predict("", &audio);
     assert!(said["warnings"].to_string().contains("imputed: gender"), "{said}");
 
+    // A long one, too.
+    let long = place.text("long");
+    json(&["synth", &long, "--recordings", "1", "--seconds", "90", "--json"]);
+    let long = std::fs::read(place.path("long").join("audio").join("v0000-0.wav")).unwrap();
+    let mut form = b"--X\r\nContent-Disposition: form-data; name=\"audio\"\r\n\r\n".to_vec();
+    form.extend(&long);
+    form.extend(b"\r\n--X--\r\n");
+    assert!(form.len() > 2 << 20);
+    let (status, body) = server.ask("POST /v1/predict", kind, &form);
+    assert_eq!(status, 200, "{body}");
+
     // Another version answers once it is the champion, not before.
     train(&["--architecture", "ridge"]);
     json(&["models", "promote", "age@1", "--force", "--root", &root, "--json"]);
@@ -132,7 +143,7 @@ fn it_answers_as_predict_does_and_follows_promotions() {
     server.said("00000001/ answers now", |_| Value::Null);
 
     let (status, metrics) = server.ask("GET /metrics", "", b"");
-    assert!(status == 200 && metrics.contains("voxage_serve_answers_total{status=\"200\"} 4"));
+    assert!(status == 200 && metrics.contains("voxage_serve_answers_total{status=\"200\"} 5"));
     let (_, document) = server.ask("GET /openapi.json", "", b"");
     assert!(serde_json::from_str::<Value>(&document).unwrap()["paths"]["/v1/predict"].is_object());
     let pid = rustix::process::Pid::from_child(&server.child);

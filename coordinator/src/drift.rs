@@ -11,12 +11,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use voxage_contract::{Rng, SealedManifest, keys};
-use voxage_shards::{Columns, Row, Shard};
+use voxage_shards::{Columns, Row};
 use voxage_transport::Store;
 
+use crate::survey::{READERS, table};
 use crate::{Error, Result};
 
 /// An index above chance that is worth a warning, as the field has it.
@@ -86,9 +88,16 @@ impl Drift {
 /// What is looked at, of some rows.
 #[derive(Debug, Default)]
 struct Sample {
-    numbers: BTreeMap<String, Vec<f64>>,
+    numbers: BTreeMap<String, Numbers>,
     words: BTreeMap<&'static str, Vec<String>>,
     rejects: f64,
+}
+
+/// A column of numbers.
+#[derive(Debug, Default)]
+struct Numbers {
+    known: Vec<f64>,
+    missing: usize,
 }
 
 /// Compares two sealed manifests.
@@ -100,7 +109,8 @@ pub async fn drift(store: &dyn Store, reference: &str, manifest: &str) -> Result
     let mut columns = Vec::new();
     for (name, now) in &now.numbers {
         let Some(before) = before.numbers.get(name) else { continue };
-        columns.extend(of_numbers(name, before, now));
+        columns.extend(of_numbers(name, &before.known, &now.known));
+        columns.extend(of_missing(name, before, now));
     }
     for (name, now) in &now.words {
         let Some(before) = before.words.get(name) else { continue };
@@ -122,16 +132,20 @@ async fn sample(store: &dyn Store, manifest: &str) -> Result<Sample> {
         serde_json::from_slice(&bytes).map_err(|error| Error::damaged(manifest, error))?;
     let names: Vec<&str> = sealed.spec.columns().map(|column| column.name).collect();
     let (mut rng, mut seen, mut rows) = (Rng::new(&[0xD21F]), 0, Vec::new());
-    for shard in &sealed.shards {
+    let read = sealed.shards.iter().map(async |shard| {
         let key = keys::shard(&sealed.dataset, &sealed.spec_id, &shard.id);
-        let (bytes, replaced) = (store.get(&key).await?, shard.replaced.clone());
+        let table = table(store, &key, shard.bytes).await?;
+        let replaced: HashSet<u32> = shard.replaced.iter().copied().collect();
         let read = spawn_blocking(move || {
-            let replaced: HashSet<u32> = replaced.into_iter().collect();
-            let rows = (0..).zip(Shard::open(bytes)?.rows(Columns::Table)?);
+            let rows = (0..).zip(table.rows(Columns::Table)?);
             let counts = rows.filter(|(i, _)| !replaced.contains(i));
             counts.map(|(_, row)| row).collect::<Result<Vec<Row>, _>>()
         });
-        for row in read.await?.map_err(|error| Error::damaged(&key, error))? {
+        read.await?.map_err(|error| Error::damaged(&key, error))
+    });
+    let mut read = stream::iter(read.collect::<Vec<_>>()).buffered(READERS);
+    while let Some(of_shard) = read.try_next().await? {
+        for row in of_shard {
             if row.outcome.is_err() {
                 continue;
             }
@@ -151,7 +165,9 @@ async fn sample(store: &dyn Store, manifest: &str) -> Result<Sample> {
         let Ok(features) = row.outcome else { continue };
         let mut number = |name: &str, value: Option<f64>| {
             let known = value.filter(|value| value.is_finite());
-            sample.numbers.entry(name.to_owned()).or_default().extend(known);
+            let numbers = sample.numbers.entry(name.to_owned()).or_default();
+            numbers.missing += usize::from(known.is_none());
+            numbers.known.extend(known);
         };
         number("age", row.recording.age_years);
         number("duration_s", Some(features.audio.duration_s));
@@ -203,6 +219,14 @@ fn of_numbers(name: &str, before: &[f64], now: &[f64]) -> Option<Column> {
     Some(Column { name: name.into(), psi, chance, ks: apart.reduce(f64::max) })
 }
 
+/// Whether as many rows lack the column as before; nothing if none ever did.
+fn of_missing(name: &str, before: &Numbers, now: &Numbers) -> Option<Column> {
+    let counts = |numbers: &Numbers| [numbers.known.len(), numbers.missing];
+    let (psi, chance) = index(&counts(before), &counts(now));
+    let any = before.missing + now.missing > 0;
+    any.then(|| Column { name: format!("{name} missing"), psi, chance, ks: None })
+}
+
 fn of_words(name: &str, before: &[String], now: &[String]) -> Column {
     let all: BTreeSet<&String> = before.iter().chain(now).collect();
     let counts = |words: &[String]| {
@@ -246,6 +270,15 @@ mod tests {
         // scipy.stats.ks_2samp([1, 2, 3, 4], [3, 4, 5, 6]).statistic
         let column = of_numbers("x", &[1.0, 2.0, 3.0, 4.0], &[3.0, 4.0, 5.0, 6.0]).unwrap();
         assert_eq!(column.ks, Some(0.5));
+    }
+
+    #[test]
+    fn a_column_that_goes_missing_warns() {
+        let numbers = |known, missing| Numbers { known: uniform(1, known, 0.0, 1.0), missing };
+        let gone = of_missing("num_words", &numbers(200, 0), &numbers(0, 200)).unwrap();
+        assert!(gone.warns() && gone.name == "num_words missing", "{gone:?}");
+        assert!(!of_missing("f0_sd", &numbers(190, 10), &numbers(188, 12)).unwrap().warns());
+        assert_eq!(of_missing("age", &numbers(9, 0), &numbers(9, 0)), None);
     }
 
     #[test]

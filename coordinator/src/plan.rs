@@ -181,7 +181,16 @@ impl<'a> Planner<'a> {
                 // Someone else plans for this data set: subtract theirs and try the next number.
                 Put::Exists => {
                     let theirs = read(self.store, &dataset, number).await?;
-                    self.planned = std::mem::take(&mut self.planned).add(theirs).await?;
+                    let finished = keys::planned(&dataset, self.id.number, self.withdrawn);
+                    if theirs.batch > self.id.number && self.store.exists(&finished).await? {
+                        // They are behind this batch: what is later must not be replaced by it.
+                        self.parts = self.batch.parts.len();
+                        return Ok(None);
+                    }
+                    // Of a batch that was cancelled meanwhile nothing counts.
+                    if !self.store.exists(&keys::cancelled(&dataset, theirs.batch)).await? {
+                        self.planned = std::mem::take(&mut self.planned).add(theirs).await?;
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use voxage_contract::{FeatureSpec, Name, SealedManifest, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
 use crate::register::Register;
-use crate::survey::{Seen, survey};
+use crate::survey::{Seen, survey_of_done};
 use crate::{Error, Result};
 
 /// Seals a data set under a spec and gives the manifest's key. What is sealed already is
@@ -31,12 +31,13 @@ pub(crate) async fn seal_planned(
     spec: &FeatureSpec,
 ) -> Result<(String, SealedManifest)> {
     let spec_id = spec.id();
-    let survey = survey(store, dataset, &spec_id, &mut Seen::new()).await?;
+    // What was sealed before need not be looked at again.
+    let before = newest(store, dataset, &spec_id).await?.sealed;
+    let before = before.into_iter().flat_map(|(_, sealed)| sealed.shards);
+    let mut seen: Seen = before.map(|shard| (shard.id.clone(), shard)).collect();
+    let survey = survey_of_done(store, dataset, &spec_id, &mut seen).await?;
     if survey.plans == 0 {
         return Err(Error::Empty(dataset.to_string()));
-    }
-    if survey.left() > 0 {
-        return Err(Error::Incomplete { dataset: dataset.to_string(), left: survey.left() });
     }
     let shards: Vec<_> = survey.made().cloned().collect();
     let submitted = survey.submitted();

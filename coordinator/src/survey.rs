@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use voxage_contract::{Group, Name, SealedShard, ShardId, SpecId, keys};
-use voxage_shards::{Columns, Footer, Shard};
+use voxage_shards::{Columns, Shard};
 use voxage_transport::{ObjectMeta, Store};
 
 use crate::register::Register;
 use crate::{Error, Result, plan};
 
-/// Footers read at a time.
-const READERS: usize = 16;
+/// Shards that are looked at at a time.
+pub(crate) const READERS: usize = 16;
 
 /// Enough for the footer of nearly every shard.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -71,6 +71,29 @@ pub(crate) async fn survey(
     spec: &SpecId,
     seen: &mut Seen,
 ) -> Result<Survey> {
+    of(store, dataset, spec, seen, false).await
+}
+
+/// Surveys a data set that is done; until then, no shard is looked at.
+///
+/// # Errors
+/// If it is not done, or the store fails.
+pub(crate) async fn survey_of_done(
+    store: &dyn Store,
+    dataset: &Name,
+    spec: &SpecId,
+    seen: &mut Seen,
+) -> Result<Survey> {
+    of(store, dataset, spec, seen, true).await
+}
+
+async fn of(
+    store: &dyn Store,
+    dataset: &Name,
+    spec: &SpecId,
+    seen: &mut Seen,
+    done: bool,
+) -> Result<Survey> {
     let cancelled = Register::read(store, dataset).await?.cancelled();
     let mut survey = Survey { cancelled, ..Survey::default() };
     let objects = shards(store, dataset, spec).await?;
@@ -90,14 +113,19 @@ pub(crate) async fn survey(
         replaced.extend(plan.replaced);
     }
     groups.reverse();
+    let missing = groups.iter().filter(|(_, id, ..)| !objects.contains_key(id));
+    let left = missing.map(|(_, _, all, replaced)| all - replaced.len() as u64).sum();
+    if done && left > 0 {
+        return Err(Error::Incomplete { dataset: dataset.to_string(), left });
+    }
     let looks = groups.into_iter().map(|((batch, plan), id, recordings, replaced)| {
         let recordings = recordings - replaced.len() as u64;
         let known = seen.get(&id).filter(|known| known.replaced == replaced).cloned();
         let object = objects.get(&id);
         async move {
             let made = match (known, object) {
-                (Some(known), _) => Some(known),
-                (None, None) => None,
+                (_, None) => None,
+                (Some(known), Some(_)) => Some(known),
                 (None, Some(object)) => Some(look(store, object, id.clone(), replaced).await?),
             };
             Ok::<_, Error>(Planned { id, batch, plan, recordings, made })
@@ -138,14 +166,17 @@ async fn look(
     id: ShardId,
     replaced: Vec<u32>,
 ) -> Result<SealedShard> {
+    let (key, size) = (&object.key, object.size);
     let (footer, gone_rejects) = if replaced.is_empty() {
-        (footer(store, object).await?, 0)
+        (tail(store, key, size).await?.1.footer().clone(), 0)
     } else {
-        rejects_among(store, &object.key, &replaced).await?
+        let shard = table(store, key, size).await?;
+        let rejects = rejects_among(&shard, &replaced).map_err(|e| Error::damaged(key, e))?;
+        (shard.footer().clone(), rejects)
     };
     Ok(SealedShard {
         id,
-        bytes: object.size,
+        bytes: size,
         digest: footer.digest,
         rows: footer.rows + gone_rejects - replaced.len() as u64,
         rejects: footer.rejects - gone_rejects,
@@ -153,27 +184,35 @@ async fn look(
     })
 }
 
-/// A shard's footer, and how many of its replaced rows are rejects.
-async fn rejects_among(store: &dyn Store, key: &str, replaced: &[u32]) -> Result<(Footer, u64)> {
-    let damaged = |error: voxage_shards::Error| Error::damaged(key, error);
-    let shard = Shard::open(store.get(key).await?).map_err(damaged)?;
+/// How many of a shard's replaced rows are rejects.
+fn rejects_among(shard: &Shard, replaced: &[u32]) -> voxage_shards::Result<u64> {
     let mut rejects = 0;
-    for (i, row) in (0..).zip(shard.rows(Columns::Table).map_err(damaged)?) {
-        let rejected = row.map_err(damaged)?.outcome.is_err();
-        rejects += u64::from(rejected && replaced.contains(&i));
+    for (i, row) in (0..).zip(shard.rows(Columns::Table)?) {
+        rejects += u64::from(row?.outcome.is_err() && replaced.contains(&i));
     }
-    Ok((shard.footer().clone(), rejects))
+    Ok(rejects)
 }
 
-/// A shard's footer, of the shard's end alone.
-async fn footer(store: &dyn Store, object: &ObjectMeta) -> Result<Footer> {
-    let key = &object.key;
-    let mut tail_bytes = TAIL_BYTES.min(object.size);
+/// A shard of `size` bytes with its table at hand, of as few of its bytes as need be.
+pub(crate) async fn table(store: &dyn Store, key: &str, size: u64) -> Result<Shard> {
+    let (tail, shard) = tail(store, key, size).await?;
+    let at_hand = size - tail.len() as u64;
+    let mut parts = vec![(at_hand, tail)];
+    for range in shard.table_ranges().into_iter().filter(|range| range.start < at_hand) {
+        parts.push((range.start, store.get_range(key, range).await?));
+    }
+    Ok(shard.with_parts(parts))
+}
+
+/// A shard of which only the footer is at hand, with the end that it was read from.
+async fn tail(store: &dyn Store, key: &str, size: u64) -> Result<(Bytes, Shard)> {
+    let mut tail_bytes = TAIL_BYTES.min(size);
     loop {
-        let tail: Bytes = store.get_range(key, object.size - tail_bytes..object.size).await?;
-        match Footer::from_tail(&tail, object.size).map_err(|e| Error::damaged(key, e))? {
-            Ok(footer) => return Ok(footer),
-            Err(needed) => tail_bytes = needed,
+        let tail: Bytes = store.get_range(key, size - tail_bytes..size).await?;
+        match Shard::open_tail(&tail, size).map_err(|e| Error::damaged(key, e))? {
+            Ok(shard) => return Ok((tail, shard)),
+            Err(needed) if needed > tail_bytes && needed <= size => tail_bytes = needed,
+            Err(_) => return Err(Error::damaged(key, "its footer is cut off")),
         }
     }
 }

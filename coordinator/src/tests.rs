@@ -15,7 +15,7 @@ use voxage_transport::{Dir, InProcess, Queue as _, Store as _, StoreExt as _};
 
 use crate::dispatch::Missing;
 use crate::gc::garbage;
-use crate::plan::Counts;
+use crate::plan::{Counts, Planner};
 use crate::register::{Register, cancel};
 use crate::seal::seal;
 use crate::status::{State, status};
@@ -27,17 +27,33 @@ struct House {
     store: Dir,
     dataset: Name,
     spec: FeatureSpec,
+    audio: String,
+    sources: Sources,
 }
 
 impl House {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Dir::open(folder.path().join("root")).unwrap();
-        Self { folder, store, dataset: Name::nearest("d"), spec: FeatureSpec::default() }
+        let (spec, audio) = (FeatureSpec::default(), "file:///nowhere/".into());
+        Self { folder, store, dataset: Name::nearest("d"), spec, audio, sources: Sources::any() }
+    }
+
+    /// Begins to plan a batch.
+    async fn planner(&self, number: u64) -> Planner<'_> {
+        let register = Register::read(&self.store, &self.dataset).await.unwrap();
+        let id = BatchId { dataset: self.dataset.clone(), number };
+        Planner::open(&self.store, &self.sources, id, &register).await.unwrap()
     }
 
     /// Submits recordings, each an id with an age.
     async fn submit(&self, recordings: &BTreeMap<u8, u8>) -> Counts {
+        self.hand_in(recordings).await;
+        plan_all(&self.store, &Sources::any(), &self.dataset).await.unwrap()
+    }
+
+    /// Submits recordings, and nobody plans them.
+    async fn hand_in(&self, recordings: &BTreeMap<u8, u8>) {
         let mut table = "id,path,age\n".to_owned();
         for (id, age) in recordings {
             writeln!(table, "{id},{id}.wav,{age}").unwrap();
@@ -46,8 +62,8 @@ impl House {
         std::fs::write(&manifest, table).unwrap();
         let submission = Submission {
             manifest,
-            paths_root: "file:///nowhere/".into(),
-            audio_root: "file:///nowhere/".into(),
+            paths_root: self.audio.clone(),
+            audio_root: self.audio.clone(),
             dataset: self.dataset.clone(),
             spec: self.spec.clone(),
             shards: ShardLimits { recordings: 3, bytes: 1 << 20 },
@@ -55,7 +71,6 @@ impl House {
             scheduled: false,
         };
         submit(&self.store, submission, |_| {}, |_| {}).await.unwrap();
-        plan_all(&self.store, &Sources::any(), &self.dataset).await.unwrap()
     }
 
     async fn cancel(&self, number: u64) -> bool {
@@ -205,6 +220,8 @@ async fn two_submitters_share_a_data_set() {
         store: house.store.clone(),
         dataset: house.dataset.clone(),
         spec: house.spec.clone(),
+        audio: house.audio.clone(),
+        sources: Sources::any(),
     };
     let (mine, theirs) =
         ((0..12).map(|id| (id, 30)).collect(), (6..18).map(|id| (id, 30)).collect());
@@ -212,6 +229,44 @@ async fn two_submitters_share_a_data_set() {
     assert_eq!((a.added + b.added, a.replaced + b.replaced), (18, 0));
     house.work().await;
     assert_eq!(house.sealed().await.len(), 18);
+}
+
+/// Two planners that do not hear of each other, the slower one at a batch that the other has
+/// left behind.
+#[tokio::test]
+async fn who_comes_late_with_a_batch_does_not_undo_what_corrected_it() {
+    let mut house = House::new();
+    house.audio = format!("file://{}/", house.folder.path().display());
+    let recording = house.folder.path().join("1.wav");
+    std::fs::write(&recording, "as it was").unwrap();
+    house.hand_in(&[(1, 20), (2, 20)].into()).await;
+    house.hand_in(&[(1, 21)].into()).await;
+    let mut late = house.planner(1).await;
+    plan_all(&house.store, &house.sources, &house.dataset).await.unwrap();
+    std::fs::write(&recording, "touched meanwhile").unwrap();
+    assert_eq!(late.next().await.unwrap(), None);
+    late.finish().await.unwrap();
+    house.work().await;
+    assert_eq!(house.sealed().await, [(1, 21), (2, 20)]);
+}
+
+#[tokio::test]
+async fn a_plan_of_a_batch_that_was_cancelled_meanwhile_keeps_nothing_from_others() {
+    let house = House::new();
+    house.submit(&[(1, 20)].into()).await;
+    let key = keys::plan(&house.dataset, 1);
+    let plan = house.store.get(&key).await.unwrap();
+    house.hand_in(&[(1, 20), (2, 20)].into()).await;
+    // As if it came between the look at what is cancelled and the next plan.
+    house.store.delete(&key).await.unwrap();
+    let id = BatchId { dataset: house.dataset.clone(), number: 1 };
+    cancel(&house.store, &id).await.unwrap();
+    let mut planner = house.planner(2).await;
+    house.store.put_new(&key, plan).await.unwrap();
+    while planner.next().await.unwrap().is_some() {}
+    planner.finish().await.unwrap();
+    house.work().await;
+    assert_eq!(house.sealed().await, [(1, 20), (2, 20)]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use prost::Message as _;
 use tracing::{Instrument as _, info_span, warn};
 use voxage_contract::training::{TrainRequest, Trained};
 use voxage_contract::wire::WIRE_VERSION;
-use voxage_contract::{Training, keys};
+use voxage_contract::{Kind, Training, keys};
 use voxage_transport::{AmqpQueue, Put, Queue, Store, StoreExt as _, trace};
 
 use crate::company::Company;
@@ -154,7 +154,16 @@ impl Trainings {
                 continue;
             }
             let training = Training { version: WIRE_VERSION, run: run.to_owned(), ask };
-            if standing(store, &training).await? != Standing::Open {
+            let standing = match standing(store, &training).await {
+                Err(error) if error.kind() != Kind::Transient => {
+                    // It must not keep the others from being looked after.
+                    warn!(run, ask, %error, "a training is left out");
+                    self.ended.insert(place);
+                    continue;
+                }
+                standing => standing?,
+            };
+            if standing != Standing::Open {
                 self.lost.remove(&place);
                 self.ended.insert(place);
             } else if waiting || held.contains(run) {

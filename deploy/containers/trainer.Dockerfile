@@ -16,6 +16,8 @@ COPY . .
 RUN mkdir /out \
  && cp "$(VOXAGE_CACHE=/weights deploy/weights)" /out/resemblyzer.pt
 RUN mv "$(dirname "$(VOXAGE_CACHE=/libtorch deploy/libtorch)")" /out/libtorch
+# What `voxage --version` says: --build-arg VOXAGE_COMMIT=$(git rev-parse --short=12 HEAD).
+ARG VOXAGE_COMMIT
 # The caches outlive the layer and are in no image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target \

@@ -12,6 +12,8 @@ WORKDIR /source
 COPY . .
 RUN mkdir /out \
  && cp "$(VOXAGE_CACHE=/weights deploy/weights)" /out/resemblyzer.pt
+# What `voxage --version` says: --build-arg VOXAGE_COMMIT=$(git rev-parse --short=12 HEAD).
+ARG VOXAGE_COMMIT
 # The caches outlive the layer and are in no image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target \

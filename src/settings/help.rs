@@ -12,7 +12,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
         "model",
         "The model: a name for its champion (else its newest version), name@number, or a key",
     ),
-    ("slots", "Recordings to extract at a time [default: the number of cores]"),
+    ("slots", "Recordings to work on at a time [default: the number of cores]"),
     ("shard_recordings", "Recordings of one shard, at most"),
     ("shard_mib", "Audio of one shard in MiB, at most"),
     ("queue", "URL of the RabbitMQ broker: amqp://user:password@host:port/vhost, or amqps://"),

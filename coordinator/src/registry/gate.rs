@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 use voxage_contract::scores::{AGE_BANDS, age_band};
 use voxage_contract::{Name, keys};
 use voxage_transport::{Store, StoreExt as _};
@@ -101,32 +102,39 @@ pub async fn decide(
     let said = predictions(store, &own, &own.manifest).await?;
     let said =
         said.ok_or_else(|| Error::NoVersion(format!("the predictions of {model}@{candidate}")))?;
-    let mut checks = Vec::new();
-    // Whatever the champion does: where labels are wrong, who knows something is far off, and
-    // who knows nothing is nearer.
-    let alone = alone(&own, &said, &mut checks);
-    let difference = match champion {
-        None => alone,
+    let rival = match champion {
+        None => None,
         Some(version) => {
             let other = card(store, model, version).await?;
-            checks.push(features(&own, &other));
-            match predictions(store, &other, &own.manifest).await? {
-                Some(before) => against(gate, &said, &before, &mut checks),
-                None if own.spec_id != other.spec_id => None,
-                None => {
-                    return Err(Error::Registry(format!(
-                        "champion {model}@{version} was not measured on {}, on which \
-                         {model}@{candidate} was trained: `voxage evaluate --model \
-                         {model}@{version} --dataset NAME` does that if it is the newest version of \
-                         the data set; `voxage models rollback {model}` goes back to the champion of \
-                         before, and --force does not ask",
-                        own.manifest
-                    )));
-                }
+            let before = predictions(store, &other, &own.manifest).await?;
+            if before.is_none() && own.spec_id == other.spec_id {
+                return Err(Error::Registry(format!(
+                    "champion {model}@{version} was not measured on {}, on which \
+                     {model}@{candidate} was trained: `voxage evaluate --model {model}@{version} \
+                     --dataset NAME` does that if it is the newest version of the data set; \
+                     `voxage models rollback {model}` goes back to the champion of before, and \
+                     --force does not ask",
+                    own.manifest
+                )));
             }
+            Some((other, before))
         }
     };
-    checks.extend(coverage(gate, own.settings.coverage, &said));
+    let (gate, manifest) = (*gate, own.manifest.clone());
+    // Of many recordings, resamples take seconds.
+    let judge = spawn_blocking(move || {
+        let mut checks = Vec::new();
+        // Whatever the champion does: where labels are wrong, who knows something is far off,
+        // and who knows nothing is nearer.
+        let mut difference = alone(&own, &said, &mut checks);
+        if let Some((other, before)) = rival {
+            checks.push(features(&own, &other));
+            difference = before.and_then(|before| against(&gate, &said, &before, &mut checks));
+        }
+        checks.extend(coverage(&gate, own.settings.coverage, &said));
+        (difference, checks)
+    });
+    let (difference, mut checks) = judge.await?;
     if was_taken_back(&history(store, model).await?, candidate) {
         checks.push(Check {
             name: "taken back".into(),
@@ -138,7 +146,7 @@ pub async fn decide(
         });
     }
     let promote = checks.iter().all(|check| check.passed);
-    Ok(Decision { candidate, champion, manifest: own.manifest, promote, difference, checks })
+    Ok(Decision { candidate, champion, manifest, promote, difference, checks })
 }
 
 /// What a version said of the test speakers of a sealed manifest.
@@ -271,9 +279,11 @@ fn upper(share: f64, n: f64) -> f64 {
     (share + z2 / 2.0 + (z2 * (share * (1.0 - share) + z2 / 4.0)).sqrt()) / (1.0 + z2)
 }
 
-/// The RMSE of what was said less that of the other, over speakers.
-fn difference(pairs: &[(&Said, f64)]) -> Option<Bounded> {
-    let speakers: Vec<&str> = pairs.iter().map(|(one, _)| one.speaker.as_str()).collect();
+/// The RMSE of what was said less that of the other, over speakers; a recording that names
+/// none has one of its own.
+fn difference<'a>(pairs: &[(&'a Said, f64)]) -> Option<Bounded> {
+    let speaker = |one: &'a Said| Some(&*one.speaker).filter(|name| !name.is_empty());
+    let speakers: Vec<_> = pairs.iter().map(|(one, _)| speaker(one).unwrap_or(&one.id)).collect();
     let statistic = |places: &[usize]| {
         let drawn: Vec<_> = places.iter().map(|&i| pairs[i]).collect();
         let [own, other] = rmses(&drawn);
@@ -336,6 +346,18 @@ mod tests {
         assert_eq!(difference.unwrap().value, 0.0);
         assert_eq!(failed(&checks), ["better than the champion"]);
         assert!(!failed(&checked(&said(8.0, 3), &said(7.9, 2)).1).is_empty());
+    }
+
+    #[test]
+    fn recordings_without_a_speaker_have_one_each() {
+        let nameless = |mut said: Vec<Said>| {
+            said.iter_mut().for_each(|one| one.speaker.clear());
+            said
+        };
+        let (own, other) = (said(8.0, 3), said(7.9, 2));
+        let (named, _) = checked(&own, &other);
+        let (difference, _) = checked(&nameless(own), &nameless(other));
+        assert_eq!(difference, named);
     }
 
     #[test]

@@ -95,8 +95,8 @@ impl Point {
     }
 }
 
-/// The report of a model version, by its name (the newest), `name@number`, or its key; none
-/// if there is no such model.
+/// The report of a model version, by its name (the champion, before there is one the newest),
+/// `name@number`, `name@newest`, or its key; none if there is no such model.
 ///
 /// # Errors
 /// If the store fails or an object of it is damaged.
@@ -116,7 +116,7 @@ pub async fn of_study(store: &dyn Store, study: &Listed) -> Result<Report> {
 }
 
 /// Puts page and card beside a model version, unless they are there, or it would take long:
-/// of more than 100,000 recordings they are made when asked for.
+/// not of more than 100,000 recordings.
 ///
 /// # Errors
 /// If the store fails or an object of it is damaged.

@@ -149,9 +149,29 @@ pub(super) async fn dues(store: &dyn Store, name: &Name) -> Result<BTreeMap<Inst
 /// # Errors
 /// If the store fails or an object is damaged.
 pub async fn firings(store: &dyn Store, name: &Name) -> Result<Vec<Firing>> {
+    read_all(store, name, &dues(store, name).await?).await
+}
+
+/// The newest firing of a schedule and those that have not ended, oldest first: few, however
+/// many nights there were.
+///
+/// # Errors
+/// If the store fails or an object is damaged.
+pub async fn recent(store: &dyn Store, name: &Name) -> Result<Vec<Firing>> {
+    let mut dues = dues(store, name).await?;
+    let newest = dues.keys().next_back().copied();
+    dues.retain(|due, objects| !objects.contains("end") || Some(*due) == newest);
+    read_all(store, name, &dues).await
+}
+
+async fn read_all(
+    store: &dyn Store,
+    name: &Name,
+    dues: &BTreeMap<Instant, Objects>,
+) -> Result<Vec<Firing>> {
     let mut all = Vec::new();
-    for (due, objects) in dues(store, name).await? {
-        all.push(firing(store, name, due, &objects).await?);
+    for (due, objects) in dues {
+        all.push(firing(store, name, *due, objects).await?);
     }
     Ok(all)
 }

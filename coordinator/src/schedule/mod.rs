@@ -21,7 +21,7 @@ use voxage_transport::{Put, Store, StoreExt as _};
 
 pub use calendar::{Calendar, Instant};
 pub use chrono_tz::Tz as Zone;
-pub use firing::{Claim, End, Firing, Outcome, firings};
+pub use firing::{Claim, End, Firing, Outcome, firings, recent};
 pub use night::{Night, retry, run_now};
 
 use crate::registry::Gate;

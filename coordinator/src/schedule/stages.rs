@@ -146,7 +146,14 @@ impl Stages for Work {
                 bad.push(format!("{}{path}: a link leads it out of its source", schedule.source));
                 continue;
             }
-            let (file, sha256) = fetched(&*source, &path).await?;
+            let (file, sha256) = match fetched(&*source, &path).await {
+                Ok(fetched) => fetched,
+                Err(error) if error.kind() == Kind::Transient => return Err(error),
+                Err(error) => {
+                    bad.push(format!("{}{path}: {error}", schedule.source));
+                    continue;
+                }
+            };
             let key = keys::taken(&schedule.dataset, &sha256);
             if self.store.exists(&key).await? {
                 known += 1;
@@ -156,7 +163,7 @@ impl Stages for Work {
                 Ok(taken) => taken,
                 // A night without anything new may have a table without rows.
                 Err(Error::Structure { problem, .. }) if problem.code == "no_rows" => continue,
-                Err(error) if error.kind() == Kind::Permanent => {
+                Err(error @ (Error::Manifest { .. } | Error::Structure { .. })) => {
                     bad.push(error.to_string());
                     continue;
                 }
@@ -299,7 +306,11 @@ impl Work {
 
 /// A manifest as a file of this machine, with its digest; memory is that of a chunk.
 async fn fetched(source: &dyn Store, path: &str) -> Result<(tempfile::NamedTempFile, String)> {
-    let lost = |error: std::io::Error| Error::damaged(path, error);
+    let folder = std::env::temp_dir();
+    let lost = |source: std::io::Error| {
+        let what = format!("keep a manifest in {} (TMPDIR)", folder.display());
+        Error::Transport(voxage_transport::Error::Io { what, source })
+    };
     let end = path.rsplit_once('.').map_or("", |(_, end)| end).to_lowercase();
     let mut file = tempfile::Builder::new().suffix(&format!(".{end}")).tempfile().map_err(lost)?;
     let (size, mut digest) = (source.head(path).await?.size, Sha256::new());

@@ -210,7 +210,7 @@ impl Values {
                 values.cloned().ok_or("there is nothing to choose from")
             }
             Self::Range { low, high, log, whole } => {
-                if !(low < high && (!log || *low > 0.0)) {
+                if !(low < high && (high - low).is_finite() && (!log || *low > 0.0)) {
                     return Err("low must be below high, and above 0 where log is true");
                 }
                 let between = |low: f64, high: f64, share: f64| low + (high - low) * share;

@@ -261,6 +261,6 @@ pub(super) async fn schedule(
     let state = if action == "resume" { Active::Active } else { Active::Paused };
     schedule::set_state(store, &standing, state, now()).await?;
     let standing = schedule::schedule(store, &name).await?;
-    let last = schedule::firings(store, &name).await?.pop();
+    let last = schedule::recent(store, &name).await?.pop();
     Ok(Json(scheduled(&standing, last.as_ref())?))
 }

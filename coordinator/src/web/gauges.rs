@@ -42,11 +42,10 @@ impl Site {
             let is = troubles.is_some_and(|all| all.contains_key(status.name.as_str()));
             trouble(&status.name, is);
         }
-        self.schedules().await?;
         for status in &overview.datasets {
             self.dataset(status, overview.at_unix_s).await?;
         }
-        Ok(())
+        self.schedules().await
     }
 
     async fn dataset(&self, status: &Status, now: f64) -> Result<()> {
@@ -71,7 +70,7 @@ impl Site {
 
     async fn schedules(&self) -> Result<()> {
         for standing in schedule::schedules(&*self.store).await? {
-            let firings = schedule::firings(&*self.store, &standing.name).await?;
+            let firings = schedule::recent(&*self.store, &standing.name).await?;
             let name = || standing.name.to_string();
             let yes = |yes: bool| f64::from(u8::from(yes));
             let at_work = firings.iter().find(|one| one.end.is_none() && !one.failed());

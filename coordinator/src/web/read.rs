@@ -110,7 +110,7 @@ async fn beside(
     registry::card(&*site.store, &model, version).await?;
     let key = format!("{}{file}", keys::version(&model, version));
     site.store.get_opt(&key).await.map_err(Error::from)?.ok_or_else(|| {
-        let message = format!("{model}@{version} has none yet: `voxage report` makes one");
+        let message = format!("{model}@{version} has none beside it: `voxage report {model}@{version} --out FILE` makes one");
         Problem::new(StatusCode::NOT_FOUND, "not_found", message)
     })
 }
@@ -118,7 +118,7 @@ async fn beside(
 pub(super) async fn schedules(State(site): State<Arc<Site>>) -> Answer {
     let mut all = Vec::new();
     for standing in schedule::schedules(&*site.store).await? {
-        let firings = schedule::firings(&*site.store, &standing.name).await?;
+        let firings = schedule::recent(&*site.store, &standing.name).await?;
         all.push(scheduled(&standing, firings.last())?);
     }
     Ok(Json(json!({ "schedules": all })))

@@ -15,10 +15,10 @@ use parquet::schema::types::ColumnPath;
 use voxage_contract::spec::EMBEDDING_UNITS;
 use voxage_contract::{Embedding, FeatureSpec, Features, Reject};
 
-use crate::Result;
 use crate::footer::Footer;
 use crate::row::Row;
 use crate::schema::schema;
+use crate::{Error, Result};
 
 /// Rows of a row group: all of a usual shard, so that its table is read at once, before the
 /// spectrograms.
@@ -30,7 +30,7 @@ const ROW_GROUP_ROWS: usize = 1024;
 /// and take a quarter more room.
 ///
 /// # Errors
-/// If a row does not fit the spec.
+/// If a row does not fit the spec, or all together are too large.
 pub fn encode(shard: &str, spec: &FeatureSpec, rows: &[Row]) -> Result<Bytes> {
     let mel = ColumnPath::from("mel");
     let properties = WriterProperties::builder()
@@ -50,6 +50,12 @@ pub(crate) fn write(
     rows: &[Row],
     layout: WriterPropertiesBuilder,
 ) -> Result<Bytes> {
+    let mels = rows.iter().filter_map(good).map(|features| features.mel.bytes.len() as u64);
+    let mib = mels.sum::<u64>() >> 20;
+    // An array has no room for more.
+    if mib >= 2047 {
+        return Err(Error::TooLarge { mib, rows: rows.len() });
+    }
     let schema = schema(spec);
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays(spec, rows))?;
     let footer = Footer::of(shard, spec, rows).to_pairs();

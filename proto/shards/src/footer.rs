@@ -1,11 +1,9 @@
 //! What a shard's footer says of it, readable without its rows.
 
-use bytes::Bytes;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use voxage_contract::FeatureSpec;
 use voxage_contract::spec::EXTRACTOR_VERSION;
 
-use crate::decode::Shard;
 use crate::row::{Row, digest, sources_digest};
 use crate::{Error, Result};
 
@@ -41,14 +39,6 @@ impl Footer {
             digest: digest(rows),
             sources: sources_digest(rows),
         }
-    }
-
-    /// Reads the footer from the last bytes of a shard of `size` bytes.
-    ///
-    /// # Errors
-    /// If it is no shard. `Ok(Err(n))` if the last `n` bytes are needed.
-    pub fn from_tail(tail: &Bytes, size: u64) -> Result<std::result::Result<Self, u64>> {
-        Ok(Shard::open_tail(tail, size)?.map(|shard| shard.footer().clone()))
     }
 
     pub(crate) fn from_parquet(metadata: &ParquetMetaData) -> Result<Self> {

@@ -35,6 +35,16 @@ pub enum Error {
     /// A Parquet file, but no shard of ours.
     #[error("not a voxage shard: {0}")]
     NotAShard(String),
+    /// Its spectrograms would not fit into a column.
+    #[error(
+        "its {rows} spectrograms take {mib} MiB, a shard has room for 2047: cancel the batch, and submit it again with a lower --shard-recordings"
+    )]
+    TooLarge {
+        /// What they take.
+        mib: u64,
+        /// How many there are.
+        rows: usize,
+    },
     /// Its rows are not what its footer says.
     #[error("its rows are not those that were written: delete it and run the manifest again")]
     Altered,

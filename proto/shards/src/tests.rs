@@ -215,9 +215,10 @@ fn the_footer_is_read_from_the_tail() {
     let rows = [Row { recording: Recording::default(), outcome: Err(Reject::default()) }];
     let bytes = encode("s1", &FeatureSpec::default(), &rows).unwrap();
     let size = bytes.len() as u64;
-    let needed = Footer::from_tail(&bytes.slice(bytes.len() - 8..), size).unwrap().unwrap_err();
+    let needed = Shard::open_tail(&bytes.slice(bytes.len() - 8..), size).unwrap().unwrap_err();
     let tail = bytes.slice(bytes.len() - needed as usize..);
-    let footer = Footer::from_tail(&tail, size).unwrap().unwrap();
+    let shard = Shard::open_tail(&tail, size).unwrap().unwrap();
+    let footer = shard.footer();
     assert_eq!((footer.shard.as_str(), footer.rejects), ("s1", 1));
 }
 

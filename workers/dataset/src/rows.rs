@@ -18,7 +18,9 @@ pub async fn rows(
     shard: &ShardId,
 ) -> Result<Vec<(Recording, Result<Features, Reject>)>> {
     let key = keys::shard(&manifest.dataset, &manifest.spec_id, shard);
-    let sealed = manifest.shards.iter().find(|sealed| sealed.id == *shard);
+    // One that stands there twice was planned again with the same rows: those of before count
+    // no more.
+    let sealed = manifest.shards.iter().rfind(|sealed| sealed.id == *shard);
     let sealed = sealed.ok_or_else(|| Error::damaged(&key, "the manifest has no such shard"))?;
     let (bytes, replaced) = (store.get(&key).await?, sealed.replaced.clone());
     let read = blocking(move || {

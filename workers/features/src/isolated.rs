@@ -6,6 +6,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
 use prost::Message as _;
@@ -14,10 +15,8 @@ use tokio::process::Command;
 use voxage_contract::{FeatureSpec, Group, Recording, Reject, Task};
 use voxage_shards::{Columns, Row, Shard};
 
+use crate::pool::Pool;
 use crate::{Error, Result};
-
-/// The exit code of a process that could not reach a recording: trying again may help.
-pub const EXIT_AGAIN: u8 = 75;
 
 /// A program that reads a task of one recording on its standard input and writes the shard
 /// of it to its standard output: see [`crate::answer`].
@@ -30,20 +29,23 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// The recordings of a task with their rows, in their order, `width` at a time.
+    /// The recordings of a task with their rows, in their order, each when the pool has a slot.
     pub(crate) fn extract(
         &self,
         task: Task,
         spec: FeatureSpec,
-        width: usize,
+        pool: &Arc<Pool>,
     ) -> impl Stream<Item = (Recording, Result<Row>)> + use<> {
         let Task { dataset, batch, audio_root, recordings, .. } = task;
-        let isolation = self.clone();
+        let (isolation, pool, width) = (self.clone(), Arc::clone(pool), pool.width());
         let rows = stream::iter(recordings).map(move |recording| {
             let group = Group { recordings: vec![recording.clone()] };
             let task = Task::new(&dataset, batch, &spec, &audio_root, group);
-            let row = isolation.clone().row(task, recording.clone());
-            async { (recording, row.await) }
+            let (row, pool) = (isolation.clone().row(task, recording.clone()), Arc::clone(&pool));
+            async move {
+                let _slot = pool.slot().await;
+                (recording, row.await)
+            }
         });
         rows.buffered(width)
     }
@@ -87,9 +89,48 @@ impl Isolation {
     }
 }
 
-/// Whether the end is no fault of the recording.
+/// Whether the end is no fault of the recording: a process that was not killed has its say, and
+/// what the extractor makes of a recording is a row.
 fn is_interruption(status: ExitStatus) -> bool {
     let stopped = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
-    status.code() == Some(EXIT_AGAIN.into())
-        || status.signal().is_some_and(|s| stopped.contains(&s))
+    status.signal().is_none_or(|signal| stopped.contains(&signal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxage_transport::source::Sources;
+
+    /// What comes of recordings whose process is this script, of a pool of two slots.
+    async fn extracted(script: &str, recordings: usize) -> Vec<Result<Row>> {
+        let arguments = vec!["-c".into(), format!("cat >/dev/null; {script}")];
+        let isolation = Isolation { program: "/bin/sh".into(), arguments };
+        let (spec, recordings) = (FeatureSpec::default(), vec![Recording::default(); recordings]);
+        let task = Task::new("d", 1, &spec, "file:///", Group { recordings });
+        let rows = isolation.extract(task, spec, &Pool::new(2, Sources::any()));
+        rows.map(|(_, row)| row).collect().await
+    }
+
+    #[tokio::test]
+    async fn only_a_process_that_is_killed_by_its_recording_makes_a_reject() {
+        for (script, why) in [("printf 'no keys'; exit 1", "no keys"), ("kill -15 $$", "signal")] {
+            let rows = extracted(script, 1).await;
+            assert!(rows[0].as_ref().unwrap_err().to_string().contains(why), "{script}: {rows:?}");
+        }
+        let rows = extracted("kill -9 $$", 1).await;
+        assert_eq!(rows[0].as_ref().unwrap().outcome.as_ref().unwrap_err().code, "crashed");
+    }
+
+    #[tokio::test]
+    async fn as_many_processes_run_as_there_are_slots() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let path = log.path().display();
+        extracted(&format!("echo 1 >> {path}; sleep 0.1; echo -1 >> {path}; exit 1"), 7).await;
+        let (mut running, mut most) = (0, 0);
+        for line in std::fs::read_to_string(log.path()).unwrap().lines() {
+            running += line.parse::<i32>().unwrap();
+            most = most.max(running);
+        }
+        assert_eq!((running, most), (0, 2));
+    }
 }

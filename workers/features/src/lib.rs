@@ -13,7 +13,7 @@ mod shard;
 mod worker;
 
 pub use error::{Error, Result};
-pub use isolated::{EXIT_AGAIN, Isolation};
+pub use isolated::Isolation;
 pub use pool::Pool;
 pub use recording::probe;
 pub use shard::answer;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures::{Stream, StreamExt as _, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tracing::{Instrument as _, Metadata, Span, debug_span};
 use voxage_contract::{FeatureSpec, Features, Recording, Reject, SpecId};
@@ -52,9 +52,15 @@ impl Pool {
         Arc::new(Self { sources, slots, in_hand, width, idle: Mutex::default() })
     }
 
-    /// Recordings that it extracts at a time.
+    /// Recordings of a task that it has in hand.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Waits for the right to extract a recording.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     /// The rows of recordings, in their order. An error is of the world, not of the
@@ -105,7 +111,7 @@ impl Pool {
         audio: Audio,
         given: BTreeMap<String, f64>,
     ) -> Result<Result<Features, Reject>> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let slot = self.slot().await;
         let span = stage("extract");
         let work = spawn_blocking(move || {
             let (_slot, _span) = (slot, span.entered());

@@ -51,7 +51,7 @@ pub(crate) async fn make(
     let (shard_id, start) = (task.shard_id.clone(), Instant::now());
     let rows = match isolation {
         Some(Isolated { isolation, last }) => {
-            let rows = isolation.extract(task, spec.clone(), pool.width()).collect().await;
+            let rows = isolation.extract(task, spec.clone(), pool).collect().await;
             let rows = if last { given_up(rows) } else { rows };
             collect(stream::iter(rows.into_iter().map(|(_, row)| row)), progress).await?
         }

@@ -36,7 +36,8 @@ pub fn resolve(wanted: Wanted) -> Result<Device> {
 /// is at: nobody waits.
 pub fn bring(tensor: &Tensor, device: Device) -> Tensor {
     if device.is_cuda() {
-        tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false)
+        // `pin_memory` would warn of its argument, each time.
+        tensor.internal_pin_memory(device).to_device_(device, tensor.kind(), true, false)
     } else {
         tensor.to_device(device)
     }

@@ -17,6 +17,9 @@ pub enum Error {
     /// Torch failed.
     #[error("torch: {0}")]
     Torch(#[from] tch::TchError),
+    /// Torch has no memory for it: what it said.
+    #[error("a smaller network or train.batch_size would take less memory: {0}")]
+    Memory(String),
     /// An object of a model or run cannot be read.
     #[error("{key}: {why}")]
     Damaged {

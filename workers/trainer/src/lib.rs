@@ -25,6 +25,7 @@ pub mod nets;
 pub mod network;
 pub mod objective;
 pub mod optimizer;
+pub mod panics;
 pub mod predict;
 pub mod run;
 pub mod scaler;

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::{Handle, Runtime};
 use voxage_contract::training::{Event, Request};
 use voxage_contract::{Kind, Recording};
+use voxage_trainer::panics::{caught, keep_quiet};
 use voxage_trainer::train::{self, End};
 use voxage_trainer::{Error, Result, export, malloc, predict, serve};
 
 fn main() -> ExitCode {
     malloc::keep_memory();
+    keep_quiet();
     if std::env::args().len() > 1 {
         eprintln!(
             "voxage-trainer {} reads a request from its standard input: use `voxage train`, `voxage evaluate` or `voxage predict`",
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let (end, code) = match Runtime::new() {
-        Ok(runtime) => match answer(runtime.handle()) {
+        Ok(runtime) => match caught(|| answer(runtime.handle())) {
             Ok(end) => (end, ExitCode::SUCCESS),
             Err(error) => {
                 let transient = error.kind() == Kind::Transient;

@@ -103,7 +103,8 @@ impl Model {
         }
         let joined = Tensor::cat(&parts, 1).dropout(self.dropout, training);
         let head = self.head.forward(&joined).relu();
-        self.age.forward(&head).to_kind(Kind::Float)
+        // In whole precision: half of it would tell ages to some tenths of a year only.
+        tch::autocast(false, || self.age.forward(&head.to_kind(Kind::Float)))
     }
 }
 

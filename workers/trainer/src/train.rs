@@ -22,6 +22,7 @@ use crate::evaluate::{Predicted, evaluate, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
 use crate::models::{Card, Models};
+use crate::panics::caught;
 use crate::run::Run;
 use crate::scaler::Scaler;
 use crate::session::{Position, Session, Training};
@@ -82,7 +83,7 @@ pub fn train(
             begun => break begun?,
         }
     };
-    let end = carry_out(request, &store, runtime, &mut run, stop, say);
+    let end = caught(|| carry_out(request, &store, runtime, &mut run, stop, say));
     let why = end.as_ref().err().filter(|error| error.kind() == Kind::Permanent);
     let left = run.end(why.map(ToString::to_string).unwrap_or_default());
     let end = end?;
@@ -189,9 +190,13 @@ fn first(
         session.start_from(key, &runtime.block_on(store.get(key))?)?;
     }
     if let Some(start) = start {
-        let (_, estimator) = Models { store, runtime }.load(start)?;
-        let taken = matches!(&estimator, Estimator::Network(other) if session.start_like(other));
-        let how = if taken {
+        let (card, estimator) = Models { store, runtime }.load(start)?;
+        // Else it may know the speakers that stop, calibrate or test this one.
+        let held_out =
+            |of: &TrainSettings| (of.test_share, of.validation_share, of.validation_turn);
+        let how = if held_out(&card.settings) != held_out(settings) {
+            "holds other speakers out: starts from chance"
+        } else if matches!(&estimator, Estimator::Network(other) if session.start_like(other)) {
             "starts from its weights"
         } else {
             "is of another kind or size: starts from chance"

@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 /// A demand on a setting: its name, whether it is met, and what it is.
 pub(super) type Demand = (&'static str, bool, &'static str);
 
+/// Whether a layer may be so wide: more is a slip of who wrote it, and fits no machine.
+pub(super) fn is_width(n: i64) -> bool {
+    (1..=65_536).contains(&n)
+}
+
 /// Sizes of `se-resnet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,16 +58,16 @@ impl SeResNet {
         [
             (
                 "se_resnet.channels",
-                (1..=7).contains(&channels.len()) && channels.iter().all(|&n| n >= 1),
-                "1 to 7 stages, each of at least 1 channel",
+                (1..=7).contains(&channels.len()) && channels.iter().all(|&n| is_width(n)),
+                "1 to 7 stages, each of 1 to 65536 channels",
             ),
             (
                 "se_resnet.blocks",
-                blocks.len() == channels.len() && blocks.iter().all(|&n| n >= 1),
-                "a number for each of se_resnet.channels, at least 1",
+                blocks.len() == channels.len() && blocks.iter().all(|n| (1..=1000).contains(n)),
+                "a number for each of se_resnet.channels, 1 to 1000",
             ),
-            ("se_resnet.attention", *attention >= 1, "at least 1"),
-            ("se_resnet.width", *width >= 1, "at least 1"),
+            ("se_resnet.attention", is_width(*attention), "1 to 65536"),
+            ("se_resnet.width", is_width(*width), "1 to 65536"),
         ]
     }
 }
@@ -74,16 +79,16 @@ impl Ecapa {
             ("ecapa.groups", *groups >= 2, "at least 2"),
             (
                 "ecapa.channels",
-                *channels >= 4 && channels % groups.max(&1) == 0,
-                "at least 4, and a multiple of ecapa.groups",
+                *channels >= 4 && is_width(*channels) && channels % groups.max(&1) == 0,
+                "4 to 65536, and a multiple of ecapa.groups",
             ),
             (
                 "ecapa.dilations",
-                !dilations.is_empty() && dilations.iter().all(|&n| n >= 1),
-                "one block or more, each of at least 1",
+                !dilations.is_empty() && dilations.iter().all(|n| (1..=4096).contains(n)),
+                "one block or more, each of 1 to 4096",
             ),
-            ("ecapa.attention", *attention >= 1, "at least 1"),
-            ("ecapa.width", *width >= 1, "at least 1"),
+            ("ecapa.attention", is_width(*attention), "1 to 65536"),
+            ("ecapa.width", is_width(*width), "1 to 65536"),
         ]
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::augment::Augment;
 use super::choices::{Architecture, Device, Image, Loss, Scaling, Schedule, Target};
-use super::nets::{Demand, Ecapa, SeResNet};
+use super::nets::{Demand, Ecapa, SeResNet, is_width};
 
 /// Everything that a training depends on besides its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ impl TrainSettings {
     pub fn check(&self) -> Result<(), String> {
         let share = |share: f64| (0.0..1.0).contains(&share);
         let above_0 = |x: f64| x > 0.0 && x.is_finite();
-        let units = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| n >= 1);
+        let widths = |units: &[i64]| !units.is_empty() && units.iter().all(|&n| is_width(n));
         let demands: [Demand; 26] = [
             ("epochs", self.epochs >= 1, "at least 1"),
             ("patience", self.patience >= 1, "at least 1"),
@@ -182,14 +182,18 @@ impl TrainSettings {
                 self.pretrained.is_empty() || self.architecture.is_published(),
                 "empty for this architecture: only efficientnet-b0 to -b3, se-resnext50 and nfnet-f0 have checkpoints",
             ),
-            ("image_units", self.image_units >= 1, "at least 1"),
-            ("head_units", self.head_units >= 1, "at least 1"),
-            ("embedding_units", self.embedding_units >= 0, "at least 0"),
-            ("table_units", units(&self.table_units), "one layer or more, each of at least 1"),
+            ("image_units", is_width(self.image_units), "1 to 65536"),
+            ("head_units", is_width(self.head_units), "1 to 65536"),
+            (
+                "embedding_units",
+                self.embedding_units == 0 || is_width(self.embedding_units),
+                "0 to 65536",
+            ),
+            ("table_units", widths(&self.table_units), "one layer or more, each of 1 to 65536"),
             (
                 "channels",
-                units(&self.channels) && self.channels.len() <= 7,
-                "1 to 7 convolutions, each of at least 1 channel",
+                widths(&self.channels) && self.channels.len() <= 7,
+                "1 to 7 convolutions, each of 1 to 65536 channels",
             ),
         ];
         let nets = self.se_resnet.demands().into_iter().chain(self.ecapa.demands());

@@ -14,6 +14,7 @@ fn settings_that_cannot_be_are_named() {
         (TrainSettings { test_share: 0.9, ..default() }, "train.test_share"),
         (TrainSettings { channels: vec![1; 8], ..default() }, "train.channels"),
         (TrainSettings { table_units: vec![], ..default() }, "train.table_units"),
+        (TrainSettings { head_units: 1 << 40, ..default() }, "train.head_units"),
         (TrainSettings { drop_path: 1.0, ..default() }, "train.drop_path"),
         (TrainSettings { loss: Loss::MeanVariance, ..default() }, "train.target"),
         (TrainSettings { pretrained: "a".into(), ..default() }, "train.pretrained"),

@@ -139,7 +139,7 @@ fn advice(status: u16, code: &str) -> (&'static str, Kind) {
         ),
         (_, "InvalidObjectState") => ("it is archived: restore it first", Kind::Permanent),
         (403, _) => (
-            "check the keys, and that they may do s3:GetObject, s3:ListBucket and, to write, s3:PutObject here",
+            "check the keys, and that they may do s3:GetObject, s3:ListBucket and, to write, s3:PutObject and s3:DeleteObject here",
             Kind::Permanent,
         ),
         (301 | 307, _) | (_, "AuthorizationHeaderMalformed") => {

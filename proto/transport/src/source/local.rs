@@ -45,9 +45,22 @@ pub(super) fn open(
         File::open(resolved).map(Ok)
     };
     match open() {
+        // The planner found it: a folder that is not mounted must not cost its recordings.
+        Err(error)
+            if planned.is_some() && error.kind() == io::ErrorKind::NotFound && is_bare(root) =>
+        {
+            let why = "nothing is in its audio root: is that mounted on this machine?";
+            Err(io::Error::other(why))
+        }
         Err(error) => reject(&error, root, path).map(Err).ok_or(error),
         opened => opened,
     }
+}
+
+/// Whether a root has nothing in it, or is not there.
+fn is_bare(root: &str) -> bool {
+    let folder = root.strip_prefix("file://").unwrap_or(root);
+    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
 }
 
 fn tell(metadata: &Metadata) -> io::Result<Stat> {

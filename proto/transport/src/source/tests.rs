@@ -122,6 +122,20 @@ async fn opening_files_obeys_the_root() {
 }
 
 #[tokio::test]
+async fn a_root_that_is_not_mounted_is_the_world_s_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = format!("file://{}/", folder.path().display());
+    let planned = Stat { size_bytes: 3, etag: "1-3".into() };
+    let open = async |planned| Sources::any().open(&root, "a.wav", planned, 1000).await;
+    let why = open(Some(&planned)).await.unwrap_err();
+    assert!(why.kind() == Kind::Transient && why.to_string().contains("mounted"), "{why}");
+    // Nobody ever saw it; or others are there.
+    assert_eq!(open(None).await.unwrap().unwrap_err().code, "missing_audio");
+    std::fs::write(folder.path().join("b.wav"), "b").unwrap();
+    assert_eq!(open(Some(&planned)).await.unwrap().unwrap_err().code, "missing_audio");
+}
+
+#[tokio::test]
 async fn roots_that_are_not_allowed_are_not_read() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "ab", "a/b"] {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use voxage_contract::{Mel, MelStorage, Split};
+use voxage_contract::{FeatureSpec, Mel, MelStorage, Split};
 use voxage_dataset::{Error, Order, Pass, Result};
+use voxage_shards::encode;
 
-use crate::house::{House, PASS, batches, copy_over, key, number};
+use crate::house::{
+    House, PASS, ROWS, batches, copy_over, key, manifest, number, row, sealed, shard_id,
+};
 
 const SHUFFLED: Pass = Pass { order: Order::Shuffled { seed: 1, epoch: 1 }, ..PASS };
 
@@ -146,4 +149,19 @@ fn rows_are_compared_with_their_digest_once() {
         .try_open(None)
         .and_then(|again| batches(&again, PASS, 5, 1).collect::<Result<Vec<_>>>());
     assert!(error.unwrap_err().to_string().contains("not those that were written"));
+}
+
+#[test]
+fn of_a_shard_that_was_planned_again_the_newer_entry_counts() {
+    let house = House::empty();
+    let rows: Vec<_> = (0..ROWS).map(|id| row(id, Split::Train)).collect();
+    let bytes = encode("s", &FeatureSpec::default(), &rows).unwrap();
+    house.put(&key(0), &bytes);
+    let newer = sealed(shard_id(0), &bytes);
+    let mut older = newer.clone();
+    older.replaced = (0..ROWS as u32).collect();
+    let manifest = manifest(vec![older, newer]);
+    let shard = shard_id(0);
+    let read = voxage_dataset::rows(&*house.store, &manifest, &shard);
+    assert_eq!(house.runtime.block_on(read).unwrap().len(), ROWS);
 }

@@ -86,11 +86,14 @@ impl Columns {
             row.extend(statistics.timbre);
         }
         row.extend(self.table.iter().zip(&example.tabular).map(|(name, value)| {
-            let value = value.unwrap_or(f64::NAN);
-            match LOGARITHMIC.iter().find(|(logarithmic, _)| logarithmic == name) {
+            // The mean of pauses that are not there.
+            let value = value.or((name == "pause_mean").then_some(0.0));
+            let logarithmic = LOGARITHMIC.iter().find(|(logarithmic, _)| logarithmic == name);
+            let scaled = value.map(|value| match logarithmic {
                 Some((_, added)) => (value.max(0.0) + added).ln(),
                 None => value,
-            }
+            });
+            scaled.unwrap_or(f64::NAN)
         }));
         row.push(match example.gender {
             Gender::Unspecified => f64::NAN,
@@ -100,7 +103,7 @@ impl Columns {
         row
     }
 
-    /// Learns from training rows what is usual: medians; of pauses that are not there, none.
+    /// Learns from training rows what is usual: medians.
     pub fn learn(&mut self, rows: &[Row]) {
         let width = rows.first().map_or(0, Vec::len);
         let median = |column: usize| {
@@ -110,10 +113,6 @@ impl Columns {
             there.get(there.len() / 2).copied().unwrap_or(0.0)
         };
         self.usual = (0..width).map(median).collect();
-        let before = self.before_table();
-        if let Some(pause) = self.table.iter().position(|name| name == "pause_mean") {
-            self.usual[before + pause] = 1f64.ln();
-        }
     }
 
     fn before_table(&self) -> usize {
@@ -164,5 +163,35 @@ impl Columns {
                 Tensor::from_slice(&cells).view([rows.len() as i64, width as i64])
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxage_contract::columns::TabularSet;
+    use voxage_contract::{Mel, MelStorage};
+
+    #[test]
+    fn what_is_missing_is_missing_in_logarithmic_columns_too() {
+        let tabular = vec![TabularSet::Compat, TabularSet::Clean];
+        let mut columns = Columns::of(&FeatureSpec { tabular, ..FeatureSpec::default() }, true);
+        let place = |name: &str| columns.table.iter().position(|other| other == name).unwrap();
+        let (words, pause) = (place("num_words"), place("pause_mean"));
+        let mel = Mel::encode(&[0.0; 128], MelStorage::F32);
+        let mut example = Example {
+            gender: Gender::Female,
+            tabular: vec![Some(7.0); columns.table.len()],
+            embedding: None,
+            mel: mel.view(),
+        };
+        let whole = columns.row(&example);
+        (example.tabular[words], example.tabular[pause]) = (None, None);
+        let row = columns.row(&example);
+        columns.learn(std::slice::from_ref(&whole));
+        assert_eq!(columns.lacking(&row), ["num_words"]);
+        assert_eq!(columns.filled(&row)[words], whole[words]);
+        // Without pauses, their mean is none.
+        assert_eq!(row[pause], 0.0);
     }
 }

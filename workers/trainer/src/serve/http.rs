@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequest as _, Multipart, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Json, Response};
 use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use voxage_contract::Gender;
 use voxage_service::{Health, Problem};
 
@@ -28,7 +28,7 @@ pub(super) struct Front {
     pub(super) shop: Counter,
     pub(super) metrics: Arc<Metrics>,
     /// KiB of bodies that are in memory together.
-    pub(super) room: Semaphore,
+    pub(super) room: Arc<Semaphore>,
     /// Bytes of one body.
     pub(super) body_bytes: usize,
     /// How long a request may take.
@@ -46,6 +46,8 @@ pub(super) fn routes(front: Arc<Front>) -> Router {
         .route("/openapi.json", get(openapi))
         .method_not_allowed_fallback(|| async { Problem::method() })
         .fallback(|| async { Problem::not_found() })
+        // Bodies are counted as they come.
+        .layer(DefaultBodyLimit::disable())
         .with_state(front)
         .merge(Health::default().routes())
 }
@@ -138,7 +140,8 @@ async fn answer(
     };
     let given = given(front, fields)?;
     let (answer, answered) = oneshot::channel();
-    if !front.shop.hand_in(Job { audio, gender, given, answer }) {
+    let job = Job { audio, _room: room.held, gender, given, answer };
+    if !front.shop.hand_in(job) {
         let message = "all slots are taken and enough requests wait: try again";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
     }
@@ -163,10 +166,10 @@ async fn answer(
 }
 
 /// Room for a body in memory: taken as it comes, so that a length that is only claimed costs
-/// nothing, and held until the answer.
+/// nothing, and held until the recording is out of memory.
 struct Room<'a> {
     front: &'a Front,
-    held: Option<SemaphorePermit<'a>>,
+    held: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
@@ -180,7 +183,7 @@ impl Room<'_> {
             return Ok(());
         }
         let more = u32::try_from(more).unwrap_or(u32::MAX);
-        let Ok(permit) = self.front.room.try_acquire_many(more) else {
+        let Ok(permit) = Arc::clone(&self.front.room).try_acquire_many_owned(more) else {
             let message = "the recordings of others take all the memory: try again";
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
         };

@@ -49,7 +49,7 @@ pub fn serve(
     let front = Arc::new(Front {
         shop: shop.counter(),
         metrics,
-        room: Semaphore::new((request.memory_mib << 10) as usize),
+        room: Arc::new(Semaphore::new((request.memory_mib << 10) as usize)),
         body_bytes: (request.body_mib << 20) as usize,
         timeout: Duration::from_secs_f64(request.timeout_s),
         duration_s: request.duration_s,

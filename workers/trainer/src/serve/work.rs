@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use voxage_contract::training::ServeRequest;
 use voxage_contract::{FeatureSpec, Features, Gender, Recording, Reject};
 use voxage_extract::Extractor;
@@ -20,6 +20,7 @@ use crate::Result;
 use crate::estimator::{Estimates as _, Estimator};
 use crate::inputs::Example;
 use crate::models::{Card, Models};
+use crate::panics::caught;
 
 /// Recordings that are predicted at a time, at most.
 const MOST_AT_ONCE: usize = 32;
@@ -72,6 +73,8 @@ pub(super) struct About {
 pub(super) struct Job {
     /// The bytes of its file.
     pub(super) audio: Bytes,
+    /// What they take of the memory for bodies: whoever asked may be gone before they are.
+    pub(super) _room: Option<OwnedSemaphorePermit>,
     pub(super) gender: Gender,
     /// Tabular columns that are known.
     pub(super) given: BTreeMap<String, f64>,
@@ -242,7 +245,7 @@ fn answer(loaded: &Loaded, ready: Vec<(Job, Box<Features>)>, metrics: &Metrics) 
         let imputed = imputed.into_iter().map(|name| format!("imputed: {name}"));
         warnings.push(odd.chain(imputed).collect::<Vec<_>>());
     }
-    let estimates = loaded.estimator.estimates(&taken);
+    let estimates = caught(|| loaded.estimator.estimates(&taken));
     metrics.took(Stage::Predict, start.elapsed());
     let estimates = match estimates {
         Ok(estimates) => estimates,
