@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 use voxage_contract::keys;
 use voxage_contract::training::{Metric, TrainRequest, Trained};
-use voxage_transport::{Store, StoreExt as _};
+use voxage_transport::{ObjectMeta, Store, StoreExt as _};
 
+use crate::survey::READERS;
 use crate::{Error, Result};
 
 /// A training run.
@@ -37,21 +38,11 @@ pub struct Run {
 /// # Errors
 /// If the store fails.
 pub async fn runs(store: &dyn Store) -> Result<Vec<Run>> {
-    let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut listing = store.list(keys::RUNS, None);
-    while let Some(object) = listing.try_next().await? {
-        if let Some(run) = keys::run_of(&object.key) {
-            objects.entry(run.to_owned()).or_default().push(object.key);
-        }
-    }
-    for key in store.keys(keys::TRAININGS).await? {
-        if let Some((run, _)) = keys::ask_of(&key) {
-            objects.entry(run.to_owned()).or_default().push(key);
-        }
-    }
+    let read = begin_so(store, "").await?.into_iter().map(|(run, keys)| of(store, run, keys));
+    let mut read = stream::iter(read.collect::<Vec<_>>()).buffered(READERS);
     let mut runs = Vec::new();
-    for (run, keys) in objects {
-        match of(store, run, keys).await {
+    while let Some(run) = read.next().await {
+        match run {
             Ok(run) => runs.extend(run),
             // One that cannot be read must not hide the others.
             Err(error @ Error::Damaged { .. }) => warn!(%error, "a run is left out"),
@@ -66,13 +57,28 @@ pub async fn runs(store: &dyn Store) -> Result<Vec<Run>> {
 /// # Errors
 /// If there is none or several, or the store fails.
 pub async fn run(store: &dyn Store, name: &str) -> Result<Run> {
-    let mut found: Vec<_> = runs(store).await?;
-    found.retain(|run| run.run.starts_with(name));
-    match (found.pop(), found.pop()) {
-        (Some(run), None) => Ok(run),
-        (None, _) => Err(Error::NoRun(name.to_owned())),
-        _ => Err(Error::SeveralRuns(name.to_owned())),
+    let mut found = begin_so(store, name).await?;
+    match (found.pop_first(), found.is_empty()) {
+        (Some((run, keys)), true) => of(store, run, keys).await?,
+        (Some(_), false) => return Err(Error::SeveralRuns(name.to_owned())),
+        (None, _) => None,
     }
+    .ok_or_else(|| Error::NoRun(name.to_owned()))
+}
+
+/// The objects of the runs whose names begin so.
+async fn begin_so(store: &dyn Store, name: &str) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for prefix in [keys::RUNS, keys::TRAININGS] {
+        let mut listing = store.list(prefix, None);
+        while let Some(ObjectMeta { key, .. }) = listing.try_next().await? {
+            let run = keys::run_of(&key).or_else(|| Some(keys::ask_of(&key)?.0));
+            if let Some(run) = run.filter(|run| run.starts_with(name)).map(str::to_owned) {
+                objects.entry(run).or_default().push(key);
+            }
+        }
+    }
+    Ok(objects)
 }
 
 /// All lines of a run's metrics, in the order of the steps. Of lines about the same step,
