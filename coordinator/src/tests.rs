@@ -259,8 +259,7 @@ async fn a_plan_of_a_batch_that_was_cancelled_meanwhile_keeps_nothing_from_other
     house.hand_in(&[(1, 20), (2, 20)].into()).await;
     // As if it came between the look at what is cancelled and the next plan.
     house.store.delete(&key).await.unwrap();
-    let id = BatchId { dataset: house.dataset.clone(), number: 1 };
-    cancel(&house.store, &id).await.unwrap();
+    cancel(&house.store, &BatchId { dataset: house.dataset.clone(), number: 1 }).await.unwrap();
     let mut planner = house.planner(2).await;
     house.store.put_new(&key, plan).await.unwrap();
     while planner.next().await.unwrap().is_some() {}
