@@ -40,8 +40,9 @@ pub struct Columns {
     embedding: usize,
     /// The spec's columns.
     table: Vec<String>,
-    /// What stands for a missing number, one for each; empty until it is known.
-    usual: Vec<f64>,
+    /// What stands for a missing number, one for each, none where no training row has it; empty
+    /// until they are known.
+    usual: Vec<Option<f64>>,
 }
 
 /// The numbers of one recording: embedding, dynamics, timbre, table, gender.
@@ -110,7 +111,7 @@ impl Columns {
             let there = rows.iter().map(|row| row[column]).filter(|x| !x.is_nan());
             let mut there: Vec<f64> = there.collect();
             there.sort_unstable_by(f64::total_cmp);
-            there.get(there.len() / 2).copied().unwrap_or(0.0)
+            there.get(there.len() / 2).copied()
         };
         self.usual = (0..width).map(median).collect();
     }
@@ -119,10 +120,13 @@ impl Columns {
         self.embedding + if self.linear { 0 } else { DYNAMICS + TIMBRE }
     }
 
-    /// The names of what a row lacks.
+    /// The names of what a row lacks and something usual stands for.
     #[must_use]
     pub fn lacking(&self, row: &Row) -> Vec<String> {
-        let missing = |first: usize| row.get(first).is_some_and(|x| x.is_nan());
+        let missing = |first: usize| {
+            row.get(first).is_some_and(|x| x.is_nan())
+                && self.usual.get(first).is_some_and(Option::is_some)
+        };
         let embedding = (self.embedding > 0 && missing(0)).then_some("embedding");
         let names = embedding.into_iter();
         let table = self.table.iter().map(String::as_str).chain(["gender"]);
@@ -141,7 +145,7 @@ impl Columns {
     #[must_use]
     pub fn filled(&self, row: &Row) -> Row {
         let filled = row.iter().zip(&self.usual);
-        filled.map(|(x, usual)| if x.is_nan() { *usual } else { *x }).collect()
+        filled.map(|(x, usual)| if x.is_nan() { usual.unwrap_or(0.0) } else { *x }).collect()
     }
 
     /// Rows as one tensor a group, `[n, columns]`.
@@ -154,7 +158,8 @@ impl Columns {
                 let columns = first..first + width;
                 first += width;
                 let cell = |row: &Row, column: usize| {
-                    if row[column].is_nan() { self.usual[column] } else { row[column] }
+                    let usual = || self.usual[column].unwrap_or(0.0);
+                    if row[column].is_nan() { usual() } else { row[column] }
                 };
                 let cells: Vec<f64> = rows
                     .iter()
@@ -191,6 +196,9 @@ mod tests {
         columns.learn(std::slice::from_ref(&whole));
         assert_eq!(columns.lacking(&row), ["num_words"]);
         assert_eq!(columns.filled(&row)[words], whole[words]);
+        // A column that no training row has is not missed.
+        columns.learn(std::slice::from_ref(&row));
+        assert!(columns.lacking(&row).is_empty());
         // Without pauses, their mean is none.
         assert_eq!(row[pause], 0.0);
     }
