@@ -96,9 +96,7 @@ fn about(request: &Request) -> String {
         None => format!("{} folds of speakers", request.folds),
         Some(column) => format!("at most {} folds of values of {column}", request.folds),
     };
-    let (first, last) = (request.settings.seed, request.settings.seed + request.seeds - 1);
-    let seeds =
-        if first == last { format!("seed {first}") } else { format!("seeds {first} to {last}") };
+    let seeds = request.seeds_in_words();
     let architecture = request.settings.architecture.name();
     let told = ["architecture", "seed", "threads", "device"];
     let changed = request.settings.changed().into_iter();

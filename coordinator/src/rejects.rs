@@ -119,7 +119,7 @@ async fn surveyed(store: &dyn Store, dataset: &Name, seen: &mut Seen) -> Result<
     let newest = Register::read(store, dataset).await?.newest();
     let newest = newest.ok_or_else(|| Error::Empty(dataset.to_string()))?;
     let spec = submit::read(store, dataset, newest).await?.spec.id();
-    let survey = survey(store, dataset, &spec, seen).await?;
+    let survey = survey(store, dataset, &spec, seen, false).await?;
     Ok((spec, survey))
 }
 

@@ -5,7 +5,7 @@ use voxage_contract::{FeatureSpec, Name, SealedManifest, SpecId, keys};
 use voxage_transport::{Put, Store, StoreExt as _};
 
 use crate::register::Register;
-use crate::survey::{Seen, survey_of_done};
+use crate::survey::{Seen, survey};
 use crate::{Error, Result};
 
 /// Seals a data set under a spec and gives the manifest's key. What is sealed already is
@@ -35,7 +35,7 @@ pub(crate) async fn seal_planned(
     let before = newest(store, dataset, &spec_id).await?.sealed;
     let before = before.into_iter().flat_map(|(_, sealed)| sealed.shards);
     let mut seen: Seen = before.map(|shard| (shard.id.clone(), shard)).collect();
-    let survey = survey_of_done(store, dataset, &spec_id, &mut seen).await?;
+    let survey = survey(store, dataset, &spec_id, &mut seen, true).await?;
     if survey.plans == 0 {
         return Err(Error::Empty(dataset.to_string()));
     }

@@ -85,7 +85,7 @@ impl Watch {
         }
         let newest_batch = register.newest().unwrap_or(register.last());
         let spec = submit::read(store, name, newest_batch).await?.spec.id();
-        let survey = survey(store, name, &spec, &mut self.seen).await?;
+        let survey = survey(store, name, &spec, &mut self.seen, false).await?;
         self.missing = survey.missing().map(|shard| (shard.id.clone(), shard.recordings)).collect();
         let sealed = newest(store, name, &spec).await?.sealed;
         let whole = sealed.as_ref().is_some_and(|(_, sealed)| {

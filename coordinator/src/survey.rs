@@ -64,30 +64,11 @@ impl Survey {
 /// What earlier surveys saw of shards: they never change, so each is looked at once.
 pub(crate) type Seen = HashMap<ShardId, SealedShard>;
 
-/// Surveys a data set.
-pub(crate) async fn survey(
-    store: &dyn Store,
-    dataset: &Name,
-    spec: &SpecId,
-    seen: &mut Seen,
-) -> Result<Survey> {
-    of(store, dataset, spec, seen, false).await
-}
-
-/// Surveys a data set that is done; until then, no shard is looked at.
+/// Surveys a data set; with `done`, one that is done: until then, no shard is looked at.
 ///
 /// # Errors
-/// If it is not done, or the store fails.
-pub(crate) async fn survey_of_done(
-    store: &dyn Store,
-    dataset: &Name,
-    spec: &SpecId,
-    seen: &mut Seen,
-) -> Result<Survey> {
-    of(store, dataset, spec, seen, true).await
-}
-
-async fn of(
+/// If the store fails, or `done` is asked for and it is not.
+pub(crate) async fn survey(
     store: &dyn Store,
     dataset: &Name,
     spec: &SpecId,

@@ -138,7 +138,9 @@ pub(super) fn curves(report: &Report) -> Vec<Figure> {
 /// Mean absolute errors by each kind of part, beside the mean age's.
 pub(super) fn parts(report: &Report) -> Vec<Figure> {
     let row = |cell: &Cell| {
-        let behind = format!("n = {}, bias {:+.1}", cell.n, cell.bias);
+        // Not "-0.0".
+        let bias = (10.0 * cell.bias).round() / 10.0 + 0.0;
+        let behind = format!("n = {}, bias {bias:+.1}", cell.n);
         (cell.name.clone(), behind, cell.mae, Some(cell.mean_mae))
     };
     let figure = |cells: &Cells| {

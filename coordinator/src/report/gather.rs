@@ -102,12 +102,11 @@ pub(super) async fn study(store: &dyn Store, listed: &Listed) -> Result<Report> 
     };
     let how = format!(
         "By cross-validation: {} recordings of {} speakers, each predicted by trainings that had \
-         not heard the speaker; {} folds of {what}, seeds {} to {}.",
+         not heard the speaker; {} folds of {what}, {}.",
         found.recordings,
         found.speakers,
         study.folds.len(),
-        request.settings.seed,
-        request.settings.seed + request.seeds - 1,
+        request.seeds_in_words(),
     );
     let name = format!("Study {}", study.id);
     let settings = request.settings.clone();

@@ -70,6 +70,13 @@ impl Request {
         let text = serde_json::to_string(self).unwrap_or_default();
         Digest::new("study").part(text.as_bytes()).hex()[..16].to_owned()
     }
+
+    /// Its seeds, in words.
+    #[must_use]
+    pub fn seeds_in_words(&self) -> String {
+        let (first, last) = (self.settings.seed, self.settings.seed + self.seeds - 1);
+        if first == last { format!("seed {first}") } else { format!("seeds {first} to {last}") }
+    }
 }
 
 /// A study whose recordings are known.
