@@ -130,7 +130,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ),
     ("train.points", "Recordings that a Gaussian process knows by themselves, at most"),
     ("train.coverage", "Share of ages that prediction intervals hold"),
-    ("train.device", "Where it computes: auto (a GPU if there is one), cpu or cuda"),
+    (
+        "train.device",
+        "Where it computes: auto (a GPU if there is one), cpu, cuda, or cpu-bf16 (training steps in half the precision, for processors with bf16)",
+    ),
     ("train.threads", "Threads of a training step [default: the number of cores]"),
     ("upkeep.checkpoint_s", "Seconds between two checkpoints of a training"),
     ("upkeep.checkpoints", "Checkpoints of a training that are kept, the newest"),

@@ -37,6 +37,7 @@ WAYS = [
     ("… mixup", False, [*REPORT, "--augment-mixup", "0.4"]),
     ("… EMA", False, [*REPORT, "--ema", "0.98"]),
     ("… robust scaling", False, [*REPORT, "--scaling", "robust"]),
+    ("… steps in bf16", False, [*REPORT, "--device", "cpu-bf16"]),
     ("… all recordings, to the end", False, [*REPORT, "--validation-share", "0"]),
     ("se-resnet", False, ["--architecture", "se-resnet", *SMALL]),
     ("ecapa", False, ["--architecture", "ecapa", *SMALL]),

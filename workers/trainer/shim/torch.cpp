@@ -41,6 +41,16 @@ int voxage_adamw(at::Tensor *const *weights, at::Tensor *const *gradients, at::T
   }
 }
 
+// Whether layers compute in half precision on CUDA or on the processor, from now on and in this thread;
+// whether they did before. What was rounded of weights is forgotten when they no longer do.
+bool voxage_autocast(bool cuda, bool enabled) {
+  const auto device = cuda ? at::kCUDA : at::kCPU;
+  const bool before = at::autocast::is_autocast_enabled(device);
+  at::autocast::set_autocast_enabled(device, enabled);
+  if (!enabled) at::autocast::clear_cache();
+  return before;
+}
+
 // On CUDA: autocast to bf16, matrices in TF32.
 void voxage_fast_cuda() {
   at::autocast::set_autocast_dtype(at::kCUDA, at::kBFloat16);

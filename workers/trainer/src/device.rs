@@ -8,6 +8,7 @@ use crate::{Error, Result};
 #[allow(unsafe_code)]
 unsafe extern "C" {
     fn voxage_fast_cuda();
+    fn voxage_autocast(cuda: bool, enabled: bool) -> bool;
 }
 
 /// The device that is wanted. On CUDA, matrices are multiplied in TF32 from then on, and
@@ -18,7 +19,7 @@ unsafe extern "C" {
 pub fn resolve(wanted: Wanted) -> Result<Device> {
     let there = Cuda::is_available();
     match wanted {
-        Wanted::Cpu => Ok(Device::Cpu),
+        Wanted::Cpu | Wanted::CpuBf16 => Ok(Device::Cpu),
         Wanted::Auto if !there => Ok(Device::Cpu),
         Wanted::Cuda if !there => Err(Error::Setting(missing().into())),
         Wanted::Auto | Wanted::Cuda => {
@@ -30,6 +31,18 @@ pub fn resolve(wanted: Wanted) -> Result<Device> {
             Ok(Device::Cuda(0))
         }
     }
+}
+
+/// What `forward` makes with its layers in half the precision (bf16), or not. On the
+/// processor tch's own does nothing.
+pub fn mixed<T>(device: Device, is_mixed: bool, forward: impl FnOnce() -> T) -> T {
+    // SAFETY: sets a thread-local setting of torch's.
+    #[allow(unsafe_code)]
+    let set = |is_mixed| unsafe { voxage_autocast(device.is_cuda(), is_mixed) };
+    let before = set(is_mixed);
+    let made = forward();
+    set(before);
+    made
 }
 
 /// What is on the host, on a device. To CUDA it goes by pinned memory, behind what the device

@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use voxage_contract::training::{Architecture, TrainSettings};
 
 use crate::Result;
+use crate::device::mixed;
 use crate::inputs::Tensors;
 use crate::nets::{Backbone, backbone};
 use crate::scaler::Scaler;
@@ -104,7 +105,7 @@ impl Model {
         let joined = Tensor::cat(&parts, 1).dropout(self.dropout, training);
         let head = self.head.forward(&joined).relu();
         // In whole precision: half of it would tell ages to some tenths of a year only.
-        tch::autocast(false, || self.age.forward(&head.to_kind(Kind::Float)))
+        mixed(head.device(), false, || self.age.forward(&head.to_kind(Kind::Float)))
     }
 }
 

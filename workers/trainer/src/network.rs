@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
-use voxage_contract::training::TrainSettings;
+use voxage_contract::training::{Device as Wanted, TrainSettings};
 use voxage_dataset::Pool;
 
 use crate::Result;
+use crate::device::mixed;
 use crate::image::Framing;
 use crate::inputs::{Batch, Inputs, Tensors};
 use crate::model::Model;
@@ -75,10 +76,11 @@ impl Network {
         pack(weights.iter().map(|(name, weight)| (name.clone(), weight)), None)
     }
 
-    /// Outputs, `[n, outputs]`; on CUDA in mixed precision.
+    /// Outputs, `[n, outputs]`; on CUDA, and with `cpu-bf16` in training, in mixed precision.
     pub fn forward(&self, inputs: &Tensors, training: bool) -> Tensor {
-        let forward = || self.model.forward(inputs, training);
-        if self.inputs.device.is_cuda() { tch::autocast(true, forward) } else { forward() }
+        let device = self.inputs.device;
+        let is_mixed = device.is_cuda() || training && self.settings.device == Wanted::CpuBf16;
+        mixed(device, is_mixed, || self.model.forward(inputs, training))
     }
 
     /// The ages of a batch's recordings, in years; what is learned of a recording's windows is
@@ -142,13 +144,16 @@ mod tests {
         Network::new(&settings(), scaler(), Device::Cpu).unwrap()
     }
 
-    fn output(network: &Network) -> Vec<f32> {
-        let inputs = Tensors {
+    fn inputs() -> Tensors {
+        Tensors {
             images: Tensor::ones([2, 1, 128, 128], (Kind::Float, Device::Cpu)),
             valid: Tensor::full([2], 128, (Kind::Int64, Device::Cpu)),
             tables: Tensor::ones([2, 3], (Kind::Float, Device::Cpu)),
-        };
-        (&network.model.forward(&inputs, false).view(-1)).try_into().unwrap()
+        }
+    }
+
+    fn output(network: &Network) -> Vec<f32> {
+        (&network.model.forward(&inputs(), false).view(-1)).try_into().unwrap()
     }
 
     /// The ages of recordings with these spectrograms.
@@ -198,6 +203,22 @@ mod tests {
         assert!((root(found[0]) - root(found[2])).abs() > 1e-3, "{found:?}");
         let mean = (root(found[0]) + root(found[2])) / 2.0;
         assert!((root(found[1]) - mean).abs() < 1e-5, "{found:?}");
+    }
+
+    #[test]
+    fn only_training_steps_are_in_half_the_precision() {
+        let outputs = |device, training| {
+            tch::manual_seed(1);
+            let settings = TrainSettings { device, dropout: 0.0, ..settings() };
+            let network = Network::new(&settings, scaler(), Device::Cpu).unwrap();
+            let mut weights = network.weights.variables()["age.weight"].shallow_clone();
+            let _ = tch::no_grad(|| weights.fill_(1.0));
+            f64::try_from(network.forward(&inputs(), training).mean(Kind::Float)).unwrap()
+        };
+        let (whole, half) = (outputs(Wanted::Cpu, true), outputs(Wanted::CpuBf16, true));
+        assert!(whole != half && (whole - half).abs() < 0.02 * whole.abs(), "{whole} {half}");
+        // Which shows, too, that what was set for a step is set back after it.
+        assert_eq!(outputs(Wanted::CpuBf16, false), whole);
     }
 
     #[test]

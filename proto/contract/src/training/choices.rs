@@ -109,6 +109,10 @@ pub enum Device {
     Auto,
     /// On the processor.
     Cpu,
+    /// On the processor, the products of training steps in bf16: faster where it has
+    /// instructions for that (AVX512_BF16, AMX), slower elsewhere.
+    #[serde(rename = "cpu-bf16")]
+    CpuBf16,
     /// On a GPU, which must be there.
     Cuda,
 }

@@ -2,12 +2,12 @@
 //!
 //! Always holds: tensors have timm's names and shapes.
 
-use tch::Tensor;
-use tch::nn;
+use tch::{Kind, Tensor, nn};
 
 use super::Backbone;
 use super::filter::{Filter, Start};
 use super::layers::{ConvNorm, Squeeze, drop_path, drop_rate, pooled};
+use crate::device::mixed;
 
 /// Of B0's stages: blocks, and stride of the first; side of the filters, expansion, channels.
 const STAGES: [(u32, i64, i64, i64, i64); 7] = [
@@ -114,7 +114,14 @@ impl Block {
 
     fn forward(&self, x: &Tensor, training: bool) -> Tensor {
         let expanded = self.expand.as_ref().map(|expand| expand.forward(x, training).silu());
-        let inner = self.depthwise.forward(expanded.as_ref().unwrap_or(x), training).silu();
+        let expanded = expanded.as_ref().unwrap_or(x);
+        let depthwise = |x: &Tensor| self.depthwise.forward(x, training).silu();
+        let inner = if x.device().is_cuda() {
+            depthwise(expanded)
+        } else {
+            // Torch's filters of single channels are slow in half the precision there.
+            mixed(x.device(), false, || depthwise(&expanded.to_kind(Kind::Float)))
+        };
         let y = self.project.forward(&self.squeeze.forward(&inner), training);
         if self.skips { drop_path(y, self.drop_rate, training) + x } else { y }
     }
