@@ -91,9 +91,15 @@ async fn one_model(call: &Call) -> Result<ExitCode> {
         model: settings.model.clone(),
         manifest,
     });
+    let hear = |event| {
+        if let Event::Note { message } = event {
+            eprintln!("note: {message}");
+        }
+        Ok(())
+    };
     let trainer = Trainer::start(&request).await?;
     let end = tokio::select! {
-        end = trainer.finish(std::iter::empty(), &call.stop, |_| Ok(())) => end?,
+        end = trainer.finish(std::iter::empty(), &call.stop, hear) => end?,
         () = call.stop.cancelled() => bail!("stopped"),
     };
     let Event::Evaluated(evaluated) = end else { bail!("the trainer answered {end:?}") };

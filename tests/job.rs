@@ -304,6 +304,33 @@ fn a_submitted_split_and_given_columns_are_obeyed() {
 }
 
 #[test]
+fn a_model_is_not_measured_on_speakers_that_it_has_learned_from() {
+    let place = Place::new();
+    let (manifest, root) = (place.synth(60), place.text("root"));
+    let some = run(&manifest, &root, &["--test-share", "0.3"]);
+    let all = run(&manifest, &root, &["--test-share", "0"]);
+    let split = |line: &str| match line.as_bytes().get(4) {
+        _ if line.starts_with("id,") => "split",
+        Some(digit) if digit % 2 == 0 => "test",
+        _ => "train",
+    };
+    let table = std::fs::read_to_string(&manifest).unwrap();
+    let told: Vec<_> = table.lines().map(|line| format!("{line},{}", split(line))).collect();
+    std::fs::write(&manifest, told.join("\n")).unwrap();
+    run(&manifest, &root, &[]);
+    let left = |model: &Value| {
+        let model = ["--dataset", "recordings", "--model", model["model"].as_str().unwrap()];
+        let output = call(&[&["evaluate", "--root", &root, "--json"], &model[..]].concat());
+        let (said, answer) = (stderr(&output), serde_json::from_slice::<Value>(&output.stdout));
+        let n = answer.unwrap()["evaluation"]["test"]["n"].as_u64().unwrap();
+        assert!(said.contains(&format!("note: {} recordings are for the test now", 30 - n)));
+        n
+    };
+    assert!((1..30).contains(&left(&some)));
+    assert_eq!(left(&all), 0);
+}
+
+#[test]
 fn one_file_name_with_other_audio_is_not_the_same_data_set() {
     let (here, there) = (Place::new(), Place::new());
     let root = here.text("root");

@@ -5,6 +5,7 @@
 //! block, also what was read of it. A row counts if it has features and an
 //! age and was not replaced.
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -110,16 +111,66 @@ impl Dataset {
                 unsure.push(shard);
             }
         }
+        drop(tables);
         if splits.any_learned() {
             // A row that says nothing goes by what another of its speaker said, maybe later.
-            let mut tables = self.tables(unsure);
-            while let Some((shard, table)) = tables.try_next().await? {
-                tallies[shard] = self.tally(&splits, &table, shard);
-            }
+            self.tally_again(&splits, unsure, &mut tallies).await?;
         }
-        drop(tables);
         (self.splits, self.tallies) = (Arc::new(splits), tallies.into());
         Ok(())
+    }
+
+    async fn tally_again(
+        &self,
+        splits: &Splits,
+        shards: impl IntoIterator<Item = usize>,
+        tallies: &mut [Tally],
+    ) -> Result<()> {
+        let mut tables = self.tables(shards);
+        while let Some((shard, table)) = tables.try_next().await? {
+            tallies[shard] = self.tally(splits, &table, shard);
+        }
+        Ok(())
+    }
+
+    /// Whether speakers stand where they do because it was submitted, not by hash.
+    #[must_use]
+    pub fn has_submitted(&self) -> bool {
+        self.splits.any_learned()
+    }
+
+    /// Leaves out of the test split whom an earlier data set, under the same rule, had in
+    /// another: what was trained on that knows them, whatever was submitted since. Gives how many
+    /// samples these are.
+    ///
+    /// # Errors
+    /// If tables cannot be read.
+    pub fn leave_out_known(&mut self, earlier: &Self) -> Result<u64> {
+        let (before, runtime) = (self.len(Split::Test), self.runtime.clone());
+        let known = runtime.block_on(self.known(earlier))?;
+        if !known.is_empty() {
+            let (mut splits, mut tallies) = ((*self.splits).clone(), self.tallies.to_vec());
+            splits.leave_out(known);
+            runtime.block_on(self.tally_again(&splits, 0..tallies.len(), &mut tallies))?;
+            (self.splits, self.tallies) = (Arc::new(splits), tallies.into());
+        }
+        Ok(before - self.len(Split::Test))
+    }
+
+    /// The speakers of the test split whom an earlier data set had in another.
+    async fn known(&self, earlier: &Self) -> Result<HashSet<String>> {
+        let mut known = HashSet::new();
+        let mut tables = earlier.tables(0..earlier.tallies.len());
+        while let Some((shard, table)) = tables.try_next().await? {
+            for sample in earlier.rows(&table, shard).map(|row| table.sample(row)) {
+                let is_tested =
+                    |of: &Self| of.splits.of(sample.group(), sample.value()) == Split::Test;
+                if sample.age_years().is_some() && is_tested(self) && !is_tested(earlier) {
+                    known.insert(sample.group().to_owned());
+                }
+            }
+        }
+        Ok(known)
     }
 
     /// The tables of some shards, in their order, several read at a time.

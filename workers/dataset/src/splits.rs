@@ -59,7 +59,7 @@ pub(crate) enum Standing {
     Test,
     /// Submitted for training, but lent to the validation if nobody is submitted for it.
     Lent,
-    /// In none: of a speaker who is held out for what else was said.
+    /// In none: of a speaker who is held out for what else was said, or known before.
     LeftOut,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Splits {
     pub(crate) rule: SplitRule,
     /// By speaker, with the recording that said so.
     submitted: HashMap<String, (Split, String)>,
-    /// Speakers with a value that is held out.
+    /// Speakers with a value that is held out; without a fold, whom a model of before knows.
     held_out: HashSet<String>,
     has_validation: bool,
 }
@@ -111,6 +111,11 @@ impl Splits {
         }
     }
 
+    /// Takes these out of every split.
+    pub(crate) fn leave_out(&mut self, groups: HashSet<String>) {
+        self.held_out.extend(groups);
+    }
+
     /// Whether any recording said something that holds for others.
     pub(crate) fn any_learned(&self) -> bool {
         !self.submitted.is_empty() || !self.held_out.is_empty()
@@ -128,6 +133,7 @@ impl Splits {
             };
         }
         match self.submitted.get(group) {
+            _ if self.held_out.contains(group) => Standing::LeftOut,
             Some((Split::Train, _)) if self.rule.validates(place, 0.0) => Standing::Lent,
             Some((Split::Validation, _)) => Standing::Validation,
             Some((Split::Test, _)) => Standing::Test,

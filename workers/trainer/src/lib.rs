@@ -19,6 +19,7 @@ pub mod gp;
 pub mod image;
 pub mod inputs;
 pub mod malloc;
+pub mod measure;
 pub mod model;
 pub mod models;
 pub mod nets;

@@ -12,7 +12,7 @@ use voxage_contract::training::{Event, Request};
 use voxage_contract::{Kind, Recording};
 use voxage_trainer::panics::{caught, keep_quiet};
 use voxage_trainer::train::{self, End};
-use voxage_trainer::{Error, Result, export, malloc, predict, serve};
+use voxage_trainer::{Error, Result, export, malloc, measure, predict, serve};
 
 fn main() -> ExitCode {
     malloc::keep_memory();
@@ -53,7 +53,10 @@ fn answer(runtime: &Handle) -> Result<Event> {
                 Err(error) => return Err(error),
             }
         }
-        Request::Evaluate(request) => Event::Evaluated(train::evaluate_model(&request, runtime)?),
+        Request::Evaluate(request) => {
+            let mut say = |event| say(&event);
+            Event::Evaluated(measure::evaluate_model(&request, runtime, &mut say)?)
+        }
         Request::Predict(request) => {
             let recordings = std::iter::from_fn(|| read::<Recording>(&mut lines).transpose());
             let model = predict::predict(&request, recordings, runtime, &mut |event| say(&event))?;

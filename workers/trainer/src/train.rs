@@ -1,4 +1,4 @@
-//! Training and evaluation requests, from the store and back into it.
+//! Training requests, from the store and back into it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,21 +6,19 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use voxage_contract::scores::scores;
-use voxage_contract::training::{
-    Access, Architecture, EvaluateRequest, Evaluated, Evaluation, Event, Fold, TrainRequest,
-    TrainSettings, Trained,
-};
-use voxage_contract::{Kind, SealedManifest, Split, keys, spec::EXTRACTOR_VERSION};
-use voxage_dataset::{Dataset, SplitRule};
+use voxage_contract::training::{Architecture, Event, TrainRequest, TrainSettings, Trained};
+use voxage_contract::{Kind, Split, keys, spec::EXTRACTOR_VERSION};
+use voxage_dataset::Dataset;
 use voxage_transport::{Store, StoreExt as _};
 
 use crate::blend::{Blend, Member};
 use crate::conformal::Conformal;
 use crate::device;
 use crate::estimator::{Estimates, Estimator};
-use crate::evaluate::{Predicted, evaluate, predicted};
+use crate::evaluate::{Predicted, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
+use crate::measure::{measure, measure_other, open};
 use crate::models::{Card, Models};
 use crate::panics::caught;
 use crate::run::Run;
@@ -61,7 +59,7 @@ pub fn train(
     let id = request.run_id();
     if let Some(trained) = ended(&*store, runtime, &id)? {
         say(Event::Note { message: format!("run {id} has ended before: its model is used") });
-        measure_other(request, &*store, runtime)?;
+        measure_other(request, &*store, runtime, say)?;
         return Ok(End::Trained(Box::new(trained)));
     }
     // What can never be is no run.
@@ -89,28 +87,6 @@ pub fn train(
     let end = end?;
     left?;
     Ok(end)
-}
-
-/// Measures the version that the model will be compared with, unless that is done or it takes
-/// other features: its predictions lie beside those of its own data set.
-fn measure_other(request: &TrainRequest, store: &dyn Store, runtime: &Handle) -> Result<()> {
-    let Some(other) = &request.against else { return Ok(()) };
-    let models = Models { store, runtime };
-    let card = models.card(other)?;
-    let key = keys::predictions(&card.run, &request.manifest);
-    let bytes = runtime.block_on(store.get(&request.manifest))?;
-    let sealed: SealedManifest =
-        serde_json::from_slice(&bytes).map_err(|error| Error::damaged(&request.manifest, error))?;
-    if sealed.spec_id != card.spec_id || runtime.block_on(store.exists(&key))? {
-        return Ok(());
-    }
-    let asked = EvaluateRequest {
-        root: request.root.clone(),
-        access: request.access.clone(),
-        model: other.clone(),
-        manifest: Some(request.manifest.clone()),
-    };
-    evaluate_model(&asked, runtime).map(|_| ())
 }
 
 /// The result of a run that has ended.
@@ -171,7 +147,7 @@ fn carry_out(
         Fitted::network(&dataset, session, upkeep.loader_threads)?
     };
     run.finish_writing()?;
-    measure_other(request, &**store, runtime)?;
+    measure_other(request, &**store, runtime, say)?;
     Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
 }
 
@@ -330,58 +306,6 @@ impl Fitted {
         let (estimator, training) = (Estimator::Blend(blend), first.training);
         Ok(Self { estimator, conformal, validation_rmse, training, position, scaler, members })
     }
-}
-
-/// Measures a model on the test split of a sealed manifest.
-///
-/// # Errors
-/// If there is no such model or manifest, or they do not fit.
-pub fn evaluate_model(request: &EvaluateRequest, runtime: &Handle) -> Result<Evaluated> {
-    let store = runtime.block_on(store::open(&request.root, &request.access))?;
-    let (model, card, estimator) = Models { store: &*store, runtime }.open(&request.model)?;
-    // Other threads add up in another order.
-    tch::set_num_threads(card.settings.threads as i32);
-    let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
-    let place = (&*request.root, &request.access);
-    let dataset = open(&store, runtime, place, &manifest, &card.settings, None)?;
-    let found = &dataset.manifest().spec_id;
-    if *found != card.spec_id {
-        let (trained, found) = (card.spec_id.to_string(), found.to_string());
-        return Err(Error::OtherFeatures { model, trained, found });
-    }
-    let mean_age = card.training.mean_age;
-    let conformal = card.conformal.as_ref();
-    let measured = (&dataset, &estimator as &dyn Estimates, conformal, card.settings.threads);
-    let (evaluation, predictions) =
-        measure(measured, mean_age, (&*store, runtime), &card.run, &manifest)?;
-    Ok(Evaluated { model, manifest, evaluation, predictions })
-}
-
-fn open(
-    store: &Arc<dyn Store>,
-    runtime: &Handle,
-    (root, access): (&str, &Access),
-    manifest: &str,
-    settings: &TrainSettings,
-    fold: Option<Fold>,
-) -> Result<Dataset> {
-    let rule = SplitRule::of(settings, fold);
-    let cache = store::cache(root, access)?;
-    Ok(Dataset::open(Arc::clone(store), runtime, manifest, rule, cache)?)
-}
-
-/// Measures an estimator and keeps its predictions; gives their key.
-fn measure(
-    (dataset, estimator, conformal, threads): (&Dataset, &dyn Estimates, Option<&Conformal>, usize),
-    mean_age: f64,
-    (store, runtime): (&dyn Store, &Handle),
-    run: &str,
-    manifest: &str,
-) -> Result<(Evaluation, String)> {
-    let (evaluation, table) = evaluate(dataset, (estimator, conformal), mean_age, threads)?;
-    let key = keys::predictions(run, manifest);
-    runtime.block_on(store.put_new(&key, table.into()))?;
-    Ok((evaluation, key))
 }
 
 fn put_json(

@@ -46,6 +46,25 @@ fn what_one_recording_says_holds_for_its_speaker_in_earlier_shards_too() {
 }
 
 #[test]
+fn who_was_learned_from_before_is_not_tested() {
+    let houses = [
+        House::new(5, |_| Split::Unspecified),
+        House::new(5, |id| if id < 50 { Split::Train } else { Split::Test }),
+    ];
+    let (before, mut later) = (houses[0].open(), houses[1].open());
+    let was_tested = of_split(&before, Split::Test);
+    assert_eq!(houses[0].open().leave_out_known(&before).unwrap(), 0);
+    let (learned, tested) = (of_split(&later, Split::Train), of_split(&later, Split::Test));
+    let left_out = later.leave_out_known(&before).unwrap();
+    let unknown = of_split(&later, Split::Test);
+    assert_eq!(left_out, (tested.len() - unknown.len()) as u64);
+    let expected: Vec<_> = tested.into_iter().filter(|id| was_tested.contains(id)).collect();
+    assert!(!expected.is_empty() && left_out > 0, "{expected:?} {left_out}");
+    assert_eq!(unknown, expected);
+    assert_eq!(of_split(&later, Split::Train), learned);
+}
+
+#[test]
 fn a_divided_speaker_is_refused() {
     let house = House::new(2, |id| if id == 23 { Split::Test } else { Split::Train });
     let error = house.try_open(None).unwrap_err();
