@@ -147,7 +147,7 @@ impl Dataset {
     /// If tables cannot be read.
     pub fn leave_out_known(&mut self, earlier: &Self) -> Result<u64> {
         let (before, runtime) = (self.len(Split::Test), self.runtime.clone());
-        let known = runtime.block_on(self.known(earlier))?;
+        let known = runtime.block_on(self.known(earlier, &[Split::Test]))?;
         if !known.is_empty() {
             let (mut splits, mut tallies) = ((*self.splits).clone(), self.tallies.to_vec());
             splits.leave_out(known);
@@ -157,15 +157,26 @@ impl Dataset {
         Ok(before - self.len(Split::Test))
     }
 
-    /// The speakers of the test split whom an earlier data set had in another.
-    async fn known(&self, earlier: &Self) -> Result<HashSet<String>> {
+    /// Whether what was trained on an earlier data set, under the same rule, knows speakers by
+    /// whom a training on this one would be stopped or tested.
+    ///
+    /// # Errors
+    /// If tables cannot be read.
+    pub fn has_known(&self, earlier: &Self) -> Result<bool> {
+        let among = [Split::Validation, Split::Test];
+        Ok(!self.runtime.block_on(self.known(earlier, &among))?.is_empty())
+    }
+
+    /// The speakers of some splits whom an earlier data set had where more is learned of them.
+    async fn known(&self, earlier: &Self, among: &[Split]) -> Result<HashSet<String>> {
         let mut known = HashSet::new();
         let mut tables = earlier.tables(0..earlier.tallies.len());
         while let Some((shard, table)) = tables.try_next().await? {
             for sample in earlier.rows(&table, shard).map(|row| table.sample(row)) {
-                let is_tested =
-                    |of: &Self| of.splits.of(sample.group(), sample.value()) == Split::Test;
-                if sample.age_years().is_some() && is_tested(self) && !is_tested(earlier) {
+                let split = |of: &Self| of.splits.of(sample.group(), sample.value());
+                let (before, now) = (split(earlier), split(self));
+                // Training, validation, test: in this order.
+                if sample.age_years().is_some() && among.contains(&now) && before < now {
                     known.insert(sample.group().to_owned());
                 }
             }

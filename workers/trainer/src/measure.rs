@@ -16,7 +16,7 @@ use voxage_transport::{Store, StoreExt as _};
 use crate::conformal::Conformal;
 use crate::estimator::Estimates;
 use crate::evaluate::evaluate;
-use crate::models::Models;
+use crate::models::{Card, Models};
 use crate::{Error, Result, store};
 
 /// Measures a model on the test split of a sealed manifest.
@@ -40,10 +40,7 @@ pub fn evaluate_model(
         let (trained, found) = (card.spec_id.to_string(), found.to_string());
         return Err(Error::OtherFeatures { model, trained, found });
     }
-    // By hash nobody moves.
-    let same = dataset_of(&manifest) == dataset_of(&card.manifest);
-    if same && manifest != card.manifest && dataset.has_submitted() {
-        let earlier = open(&store, runtime, place, &card.manifest, &card.settings, None)?;
+    if let Some(earlier) = earlier(&dataset, &manifest, &card, (&store, runtime, place))? {
         let left_out = dataset.leave_out_known(&earlier)?;
         if left_out > 0 {
             say(Event::Note {
@@ -88,6 +85,21 @@ pub(crate) fn measure(
     let key = keys::predictions(run, manifest);
     runtime.block_on(store.put_new(&key, table.into()))?;
     Ok((evaluation, key))
+}
+
+/// What a model was trained on, if its speakers may stand elsewhere in a data set: by hash
+/// nobody moves.
+pub(crate) fn earlier(
+    dataset: &Dataset,
+    manifest: &str,
+    card: &Card,
+    (store, runtime, place): (&Arc<dyn Store>, &Handle, (&str, &Access)),
+) -> Result<Option<Dataset>> {
+    let same = dataset_of(manifest) == dataset_of(&card.manifest);
+    if !same || manifest == card.manifest || !dataset.has_submitted() {
+        return Ok(None);
+    }
+    open(store, runtime, place, &card.manifest, &card.settings, None).map(Some)
 }
 
 /// Measures the version that the model will be compared with, unless that is done or it takes

@@ -18,7 +18,7 @@ use crate::estimator::{Estimates, Estimator};
 use crate::evaluate::{Predicted, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
-use crate::measure::{measure, measure_other, open};
+use crate::measure::{earlier, measure, measure_other, open};
 use crate::models::{Card, Models};
 use crate::panics::caught;
 use crate::run::Run;
@@ -138,7 +138,7 @@ fn carry_out(
                 say(Event::Note { message });
                 session
             }
-            None => first(request, &dataset, &**store, runtime, say)?,
+            None => first(request, &dataset, store, runtime, say)?,
         };
         let mut bench = Bench { dataset: &dataset, run, upkeep, stop, say };
         if !fit::fit(&mut session, &mut bench)? {
@@ -155,7 +155,7 @@ fn carry_out(
 fn first(
     request: &TrainRequest,
     dataset: &Dataset,
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     runtime: &Handle,
     say: &mut dyn FnMut(Event),
 ) -> Result<Session> {
@@ -166,11 +166,14 @@ fn first(
         session.start_from(key, &runtime.block_on(store.get(key))?)?;
     }
     if let Some(start) = start {
-        let (card, estimator) = Models { store, runtime }.load(start)?;
+        let (card, estimator) = Models { store: &**store, runtime }.load(start)?;
+        let place = (&*request.root, &request.access);
+        let earlier = earlier(dataset, &request.manifest, &card, (store, runtime, place))?;
         // Else it may know the speakers that stop, calibrate or test this one.
         let held_out =
             |of: &TrainSettings| (of.test_share, of.validation_share, of.validation_turn);
-        let how = if held_out(&card.settings) != held_out(settings) {
+        let knows = earlier.map_or(Ok(false), |earlier| dataset.has_known(&earlier))?;
+        let how = if knows || held_out(&card.settings) != held_out(settings) {
             "holds other speakers out: starts from chance"
         } else if matches!(&estimator, Estimator::Network(other) if session.start_like(other)) {
             "starts from its weights"

@@ -54,6 +54,7 @@ fn who_was_learned_from_before_is_not_tested() {
     let (before, mut later) = (houses[0].open(), houses[1].open());
     let was_tested = of_split(&before, Split::Test);
     assert_eq!(houses[0].open().leave_out_known(&before).unwrap(), 0);
+    assert!(later.has_known(&before).unwrap() && !before.has_known(&before).unwrap());
     let (learned, tested) = (of_split(&later, Split::Train), of_split(&later, Split::Test));
     let left_out = later.leave_out_known(&before).unwrap();
     let unknown = of_split(&later, Split::Test);
