@@ -221,6 +221,7 @@ fn the_api_tells_what_there_is_and_changes_what_it_may() {
         if told.iter().all(|line| text.contains(line)) { Ok(text) } else { Err(text) }
     });
     for line in [
+        "voxage_schedule_bad_manifests{schedule=\"nightly\"} 0",
         "voxage_queue_consumers{queue=\"tasks\"} 1",
         "voxage_processes{role=\"feature-worker\"} 1",
         "voxage_queue_messages{queue=\"tasks\",state=\"dead\"} 0",

@@ -80,6 +80,9 @@ impl Site {
             gauge!("voxage_schedule_failed", "schedule" => name()).set(yes(failed));
             let missed = firings.last().map_or(0, |newest| newest.claim.missed);
             gauge!("voxage_schedule_missed", "schedule" => name()).set(missed as f64);
+            let taken_in = firings.iter().rev().find_map(|one| one.taken_in.as_ref());
+            let bad = taken_in.map_or(0, |entry| entry.done.bad.len());
+            gauge!("voxage_schedule_bad_manifests", "schedule" => name()).set(bad as f64);
             let paused = standing.schedule.state == schedule::State::Paused;
             gauge!("voxage_schedule_paused", "schedule" => name()).set(yes(paused));
         }
