@@ -17,7 +17,7 @@ pub fn evaluation(evaluation: &Evaluation) -> String {
     }
     if test.all.n == 0 {
         text +=
-            "no speaker with an age fell into the test split: add speakers or raise --test-share\n";
+            "there is no speaker with an age to measure it on: add some, or raise --test-share\n";
     }
     text.trim_end().to_owned()
 }

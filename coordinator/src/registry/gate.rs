@@ -230,8 +230,8 @@ fn better(
     });
     let words = if pairs.is_empty() {
         format!(
-            "{than} has learned from every speaker of the test: there is nothing to compare on, \
-             and `voxage models promote --force` does not ask"
+            "there is nothing to compare with {than} on: no speaker is in the test split, or none \
+             from whom it has not learned; `voxage models promote --force` does not ask"
         )
     } else {
         format!(

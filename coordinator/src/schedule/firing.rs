@@ -152,15 +152,17 @@ pub async fn firings(store: &dyn Store, name: &Name) -> Result<Vec<Firing>> {
     read_all(store, name, &dues(store, name).await?).await
 }
 
-/// The newest firing of a schedule and those that have not ended, oldest first: few, however
-/// many nights there were.
+/// The newest firing of a schedule, the newest that has taken in, and those that have not
+/// ended, oldest first: few, however many nights there were.
 ///
 /// # Errors
 /// If the store fails or an object is damaged.
 pub async fn recent(store: &dyn Store, name: &Name) -> Result<Vec<Firing>> {
     let mut dues = dues(store, name).await?;
     let newest = dues.keys().next_back().copied();
-    dues.retain(|due, objects| !objects.contains("end") || Some(*due) == newest);
+    let fed = dues.iter().rfind(|(_, objects)| objects.contains("taken-in"));
+    let kept = [newest, fed.map(|(due, _)| *due)];
+    dues.retain(|due, objects| !objects.contains("end") || kept.contains(&Some(*due)));
     read_all(store, name, &dues).await
 }
 

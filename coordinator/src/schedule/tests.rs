@@ -121,6 +121,13 @@ async fn one_that_is_at_work_keeps_the_next_waiting_or_out() {
         assert_eq!(fired.len(), 2);
         assert!(fired[0].end.is_none() && fired[1].taken_in.is_none());
         assert_eq!(fired[1].end.as_ref().map(|end| end.outcome), outcome);
+        for second in 2..40 {
+            look(&store, &world, "a", Instant(at("20260103T013000Z").0 + second)).await;
+        }
+        // The newest may have taken nothing in: then the last that did is of them, too.
+        let recent = super::recent(&store, &name()).await.unwrap();
+        assert!(recent.iter().all(|firing| firing.end.is_some()), "{recent:?}");
+        assert!(recent.iter().any(|firing| firing.taken_in.is_some()), "{recent:?}");
     }
 }
 

@@ -107,7 +107,7 @@ const GAUGES: [(&str, &str); 20] = [
     ("voxage_schedule_waiting_seconds", "Since the oldest firing at work was due; 0 if none is."),
     ("voxage_schedule_failed", "1 while a firing has failed and waits for a retry."),
     ("voxage_schedule_missed", "Firings before the newest that nobody was there for."),
-    ("voxage_schedule_bad_manifests", "Manifests that the newest firing has left out."),
+    ("voxage_schedule_bad_manifests", "Manifests that the last taking in left out."),
     ("voxage_schedule_paused", "1 while a schedule is paused."),
     ("voxage_training_at_work", "1 while a training is at work."),
     ("voxage_training_step", "Steps of the training at work."),

@@ -67,6 +67,17 @@ fn missing() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn half_the_precision_ends_with_what_it_was_asked_for() {
+        let product = || Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
+        let kind = || product().matmul(&product()).kind();
+        let inner = || (kind(), mixed(Device::Cpu, false, kind), kind());
+        let within = mixed(Device::Cpu, true, inner);
+        assert_eq!(within, (Kind::BFloat16, Kind::Float, Kind::BFloat16));
+        assert_eq!(kind(), Kind::Float);
+    }
 
     #[test]
     fn a_missing_gpu_is_said_and_never_passed_over() {

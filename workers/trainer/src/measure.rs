@@ -1,6 +1,6 @@
 //! Measures of models, in the store.
 //!
-//! Always holds: no model is measured on speakers whom it has learned from.
+//! Always holds: no model is measured on speakers whom it has learned from in this data set.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ pub fn evaluate_model(
     say: &mut dyn FnMut(Event),
 ) -> Result<Evaluated> {
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
-    let (model, card, estimator) = Models { store: &*store, runtime }.open(&request.model)?;
+    let models = Models { store: &*store, runtime };
+    let (model, card, estimator) = models.open(&request.model)?;
     // Other threads add up in another order.
     tch::set_num_threads(card.settings.threads as i32);
     let manifest = request.manifest.clone().unwrap_or_else(|| card.manifest.clone());
@@ -40,17 +41,10 @@ pub fn evaluate_model(
         let (trained, found) = (card.spec_id.to_string(), found.to_string());
         return Err(Error::OtherFeatures { model, trained, found });
     }
-    if let Some(earlier) = earlier(&dataset, &manifest, &card, (&store, runtime, place))? {
-        let left_out = dataset.leave_out_known(&earlier)?;
-        if left_out > 0 {
-            say(Event::Note {
-                message: format!(
-                    "{left_out} recordings are for the test now, but {model} has learned from \
-                     their speakers: it is not measured on them"
-                ),
-            });
-        }
-    }
+    let members = card.members.iter().map(|member| models.card(&member.version));
+    let members = members.collect::<Result<Vec<_>>>()?;
+    let cards = members.iter().chain([&card]);
+    leave_out(&mut dataset, &manifest, cards, (&store, runtime, place), say)?;
     let mean_age = card.training.mean_age;
     let conformal = card.conformal.as_ref();
     let measured = (&dataset, &estimator as &dyn Estimates, conformal, card.settings.threads);
@@ -87,13 +81,41 @@ pub(crate) fn measure(
     Ok((evaluation, key))
 }
 
-/// What a model was trained on, if its speakers may stand elsewhere in a data set: by hash
-/// nobody moves.
+/// A store, and where it is.
+type At<'a> = (&'a Arc<dyn Store>, &'a Handle, (&'a str, &'a Access));
+
+/// Leaves out of the test split whom these models have learned from, though it was submitted
+/// since that they are for the test.
+pub(crate) fn leave_out<'a>(
+    dataset: &mut Dataset,
+    manifest: &str,
+    cards: impl Iterator<Item = &'a Card>,
+    at: At<'_>,
+    say: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let mut left_out = 0;
+    for card in cards {
+        if let Some(earlier) = earlier(dataset, manifest, card, at)? {
+            left_out += dataset.leave_out_known(&earlier)?;
+        }
+    }
+    if left_out > 0 {
+        let message = format!(
+            "{left_out} recordings are for the test now, but the model has learned from their \
+             speakers: it is not measured on them"
+        );
+        say(Event::Note { message });
+    }
+    Ok(())
+}
+
+/// What a model was trained on, if speakers may stand elsewhere in this version of that data
+/// set: where nothing is submitted, all stand by hash, as ever.
 pub(crate) fn earlier(
     dataset: &Dataset,
     manifest: &str,
     card: &Card,
-    (store, runtime, place): (&Arc<dyn Store>, &Handle, (&str, &Access)),
+    (store, runtime, place): At<'_>,
 ) -> Result<Option<Dataset>> {
     let same = dataset_of(manifest) == dataset_of(&card.manifest);
     if !same || manifest == card.manifest || !dataset.has_submitted() {

@@ -217,7 +217,6 @@ mod tests {
         };
         let (whole, half) = (outputs(Wanted::Cpu, true), outputs(Wanted::CpuBf16, true));
         assert!(whole != half && (whole - half).abs() < 0.02 * whole.abs(), "{whole} {half}");
-        // Which shows, too, that what was set for a step is set back after it.
         assert_eq!(outputs(Wanted::CpuBf16, false), whole);
     }
 

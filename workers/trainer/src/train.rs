@@ -18,7 +18,7 @@ use crate::estimator::{Estimates, Estimator};
 use crate::evaluate::{Predicted, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
-use crate::measure::{earlier, measure, measure_other, open};
+use crate::measure::{earlier, leave_out, measure, measure_other, open};
 use crate::models::{Card, Models};
 use crate::panics::caught;
 use crate::run::Run;
@@ -119,8 +119,14 @@ fn carry_out(
     }
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
-    let dataset = open(store, runtime, place, &request.manifest, settings, request.fold.clone())?;
+    let fold = request.fold.clone();
+    let mut dataset = open(store, runtime, place, &request.manifest, settings, fold)?;
     let fitted = if !request.blend.is_empty() {
+        let models = Models { store: &**store, runtime };
+        let members = request.blend.iter().map(|part| models.card(&part.version));
+        let members = members.collect::<Result<Vec<_>>>()?;
+        let at = (store, runtime, place);
+        leave_out(&mut dataset, &request.manifest, members.iter(), at, say)?;
         Fitted::blend(request, &**store, runtime)?
     } else if settings.architecture == Architecture::Trees {
         Fitted::trees(&dataset, settings, upkeep.loader_threads)?
@@ -167,14 +173,20 @@ fn first(
     }
     if let Some(start) = start {
         let (card, estimator) = Models { store: &**store, runtime }.load(start)?;
-        let place = (&*request.root, &request.access);
-        let earlier = earlier(dataset, &request.manifest, &card, (store, runtime, place))?;
         // Else it may know the speakers that stop, calibrate or test this one.
         let held_out =
             |of: &TrainSettings| (of.test_share, of.validation_share, of.validation_turn);
-        let knows = earlier.map_or(Ok(false), |earlier| dataset.has_known(&earlier))?;
-        let how = if knows || held_out(&card.settings) != held_out(settings) {
+        let knows = || -> Result<bool> {
+            let at = (store, runtime, (&*request.root, &request.access));
+            Ok(match earlier(dataset, &request.manifest, &card, at)? {
+                Some(earlier) => dataset.has_known(&earlier)?,
+                None => false,
+            })
+        };
+        let how = if held_out(&card.settings) != held_out(settings) {
             "holds other speakers out: starts from chance"
+        } else if knows()? {
+            "has learned from speakers that are held out now: starts from chance"
         } else if matches!(&estimator, Estimator::Network(other) if session.start_like(other)) {
             "starts from its weights"
         } else {

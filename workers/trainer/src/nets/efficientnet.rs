@@ -116,7 +116,7 @@ impl Block {
         let expanded = self.expand.as_ref().map(|expand| expand.forward(x, training).silu());
         let expanded = expanded.as_ref().unwrap_or(x);
         let depthwise = |x: &Tensor| self.depthwise.forward(x, training).silu();
-        let inner = if x.device().is_cuda() {
+        let inner = if x.device().is_cuda() || expanded.kind() == Kind::Float {
             depthwise(expanded)
         } else {
             // Torch's filters of single channels are slow in half the precision there.
