@@ -98,7 +98,7 @@ fn about(request: &Request) -> String {
     };
     let seeds = request.seeds_in_words();
     let architecture = request.settings.architecture.name();
-    let told = ["architecture", "seed", "threads", "device"];
+    let told = ["architecture", "seed", "threads"];
     let changed = request.settings.changed().into_iter();
     let changed = changed.filter(|(name, _)| !told.contains(&name.as_str()));
     let changed: String = changed.map(|(name, value)| format!(", {name} {value}")).collect();
