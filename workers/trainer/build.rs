@@ -5,7 +5,7 @@ use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
-    println!("cargo:rerun-if-changed=shim/torch.cpp");
+    println!("cargo:rerun-if-changed=shim");
     if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
         cc::Build::new()
@@ -13,7 +13,7 @@ fn main() {
             .std("c++20")
             .warnings(false)
             .include(Path::new(&lib).with_file_name("include"))
-            .file("shim/torch.cpp")
+            .files(["shim/copies.cpp", "shim/graph.cpp", "shim/torch.cpp"])
             .compile("voxage_torch");
     }
     // The linker would drop a library of which it sees no symbol used.

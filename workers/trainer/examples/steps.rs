@@ -50,7 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let valid = Tensor::full([images.size()[0]], 128, (Kind::Int64, tch::Device::Cpu));
         let predicted = model.forward(&Tensors { images, valid, tables }, true).squeeze_dim(1);
         let loss = predicted.mse_loss(&targets.get(i), tch::Reduction::Mean);
-        optimizer.step(&loss, settings.learning_rate)?;
+        optimizer.set_learning_rate(settings.learning_rate);
+        optimizer.step(&loss)?;
         losses.push(loss.double_value(&[]));
         ms.push(start.elapsed().as_secs_f64() * 1000.0);
     }

@@ -1,6 +1,6 @@
 // What tch 0.24 does not reach of libtorch: the fused AdamW step, gradients that are let go, and the
 // precision of CUDA.
-// Tensors come as tch hands them out, pointers to at::Tensor. Nothing throws through here.
+// Tensors come as tch hands them out, pointers to at::Tensor.
 
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
@@ -8,8 +8,9 @@
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_fused_adamw.h>
 
-#include <cstring>
 #include <vector>
+
+#include "said.h"
 
 namespace {
 std::vector<at::Tensor> list(at::Tensor *const *tensors, int64_t n) {
@@ -24,21 +25,16 @@ extern "C" {
 // One step of AdamW on n parameters, whose gradients are let go: the next ones then need not be added
 // to anything. 0, or 1 and why not in `error`, at most `room` bytes.
 int voxage_adamw(at::Tensor *const *weights, at::Tensor *const *gradients, at::Tensor *const *means,
-                 at::Tensor *const *squares, at::Tensor *const *steps, int64_t n, double learning_rate,
-                 double beta1, double beta2, double weight_decay, double epsilon, char *error, size_t room) {
-  try {
+                 at::Tensor *const *squares, at::Tensor *const *steps, int64_t n,
+                 const at::Tensor *learning_rate, double beta1, double beta2, double weight_decay, double epsilon, char *error, size_t room) {
+  return said(error, room, [&] {
     // Torch wants the number of the step that is taken, from 1.
     at::_foreach_add_(list(steps, n), 1.0);
     at::_fused_adamw_(list(weights, n), list(gradients, n), list(means, n), list(squares, n), {},
-                      list(steps, n), learning_rate, beta1, beta2, weight_decay, epsilon,
+                      list(steps, n), *learning_rate, beta1, beta2, weight_decay, epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);
     for (const at::Tensor &weight : list(weights, n)) weight.mutable_grad().reset();
-    return 0;
-  } catch (const std::exception &thrown) {
-    std::strncpy(error, thrown.what(), room - 1);
-    error[room - 1] = 0;
-    return 1;
-  }
+  });
 }
 
 // Whether layers compute in half precision on CUDA or on the processor, from now on and in this thread;

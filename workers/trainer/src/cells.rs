@@ -2,7 +2,7 @@
 //!
 //! Always holds: what [`Cells::images`] gives is what [`crate::image::fill`] does on the host.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use voxage_contract::{MelView, N_MELS};
 
 use crate::device::bring;
@@ -59,23 +59,26 @@ impl HostCells {
         self.shift.extend(other.shift);
     }
 
-    /// Brings them to a device.
-    #[must_use]
-    pub fn to_device(&self, device: Device, scaler: &Scaler) -> Cells {
-        let frames = Tensor::from_slice(&self.bytes).view([-1, N_MELS as i64]);
-        let place = |tensor: Tensor| bring(&tensor, device);
-        Cells {
-            frames: place(frames),
-            first: place(Tensor::from_slice(&self.first)),
-            length: place(Tensor::from_slice(&self.length)),
-            factor: place(Tensor::from_slice(&self.factor)),
-            shift: place(Tensor::from_slice(&self.shift)),
-            silence: f64::from(scaler.norm().of(scaler.mel_min_db)),
-        }
+    /// As tensors on the host.
+    pub fn tensors(&self) -> [Tensor; 5] {
+        [
+            Tensor::from_slice(&self.bytes).view([-1, N_MELS as i64]),
+            Tensor::from_slice(&self.first),
+            Tensor::from_slice(&self.length),
+            Tensor::from_slice(&self.factor),
+            Tensor::from_slice(&self.shift),
+        ]
     }
 }
 
 impl Cells {
+    /// Of [`HostCells::tensors`] where the network is.
+    #[must_use]
+    pub fn of([frames, first, length, factor, shift]: [Tensor; 5], scaler: &Scaler) -> Self {
+        let silence = f64::from(scaler.norm().of(scaler.mel_min_db));
+        Self { frames, first, length, factor, shift, silence }
+    }
+
     /// Images `[n, 1, frames, 128]` of the recordings at some positions, each from a frame of
     /// its own on; what is beyond the recording is silence. And how many of their frames are
     /// the recording's, `[n]`.
@@ -123,7 +126,7 @@ mod tests {
         for mel in &mels {
             host.push(mel.view(), 0..mel.n_frames, &scaler);
         }
-        let cells = host.to_device(Device::Cpu, &scaler);
+        let cells = Cells::of(host.tensors(), &scaler);
         let (mut expected, mut lengths) = (Vec::new(), Vec::new());
         let (mut which, mut starts) = (Vec::new(), Vec::new());
         for i in [4, 0, 2, 1, 0, 3] {

@@ -48,11 +48,16 @@ pub fn mixed<T>(device: Device, is_mixed: bool, forward: impl FnOnce() -> T) -> 
 /// What is on the host, on a device. To CUDA it goes by pinned memory, behind what the device
 /// is at: nobody waits.
 pub fn bring(tensor: &Tensor, device: Device) -> Tensor {
+    pinned(tensor, device).to_device_(device, tensor.kind(), true, false)
+}
+
+/// The same in memory from which a GPU takes it by itself; as it is where the host computes.
+pub fn pinned(tensor: &Tensor, device: Device) -> Tensor {
     if device.is_cuda() {
         // `pin_memory` would warn of its argument, each time.
-        tensor.internal_pin_memory(device).to_device_(device, tensor.kind(), true, false)
+        tensor.internal_pin_memory(device)
     } else {
-        tensor.to_device(device)
+        tensor.shallow_clone()
     }
 }
 

@@ -11,7 +11,8 @@ use voxage_dataset::{Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples}
 
 use crate::Result;
 use crate::cells::{Cells, HostCells};
-use crate::device::bring;
+use crate::copies::Copies;
+use crate::device::{bring, pinned};
 use crate::inputs::{Batch, Example, Inputs, Tensors};
 
 /// Samples that are read at a time when all are to be kept.
@@ -26,6 +27,28 @@ pub struct Fed {
     pub targets: Tensor,
 }
 
+impl Fed {
+    /// All that it consists of.
+    pub fn tensors(&self) -> [&Tensor; 4] {
+        let Tensors { images, valid, tables } = &self.inputs;
+        [images, valid, tables, &self.targets]
+    }
+
+    /// The same batch in another place.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let [images, valid, tables, targets] = self.tensors().map(Tensor::copy);
+        Self { inputs: Tensors { images, valid, tables }, targets }
+    }
+
+    /// Takes over what a batch of the same size contains.
+    pub fn take(&self, other: &Self) {
+        for (to, from) in self.tensors().into_iter().zip(other.tensors()) {
+            to.shallow_clone().copy_(from);
+        }
+    }
+}
+
 /// Where batches come from.
 #[derive(Debug)]
 pub struct Feed {
@@ -34,6 +57,7 @@ pub struct Feed {
     settings: TrainSettings,
     loader_threads: usize,
     resident: Option<Resident>,
+    copies: Copies,
 }
 
 /// The whole training split where the network is.
@@ -61,8 +85,8 @@ enum Host {
     Scaled(Batch),
     /// A quarter of the bytes to bring to the device.
     Stored {
-        cells: HostCells,
-        tables: Vec<f32>,
+        cells: [Tensor; 5],
+        tables: Tensor,
     },
 }
 
@@ -84,6 +108,7 @@ impl Feed {
             settings: settings.clone(),
             loader_threads: upkeep.loader_threads,
             resident: None,
+            copies: Copies::to(inputs.device)?,
         };
         if feed.bytes(upkeep.resident_mib << 20)?.is_some() {
             feed.resident = Some(feed.gather()?);
@@ -167,7 +192,8 @@ impl Feed {
         let pixels = if resize {
             Pixels::Images(Tensor::cat(&images, 0))
         } else {
-            Pixels::Cells(cells.to_device(device, &self.inputs.scaler))
+            let cells = cells.tensors().map(|tensor| bring(&tensor, device));
+            Pixels::Cells(Cells::of(cells, &self.inputs.scaler))
         };
         let mut firsts = vec![0; self.dataset.manifest().shards.len()];
         for (position, Place { shard, row }) in
@@ -193,7 +219,7 @@ impl Feed {
         order: Order,
         epoch: u64,
         start: u64,
-    ) -> impl Iterator<Item = Result<Fed>> + use<> {
+    ) -> impl Iterator<Item = Result<Fed>> + '_ {
         let (inputs, seed) = (Arc::clone(&self.inputs), self.settings.seed);
         let (device, target, framing) = (inputs.device, self.settings.target, inputs.framing);
         let stored = device.is_cuda() && framing.how != Image::Resize && self.stores_bytes();
@@ -214,30 +240,32 @@ impl Feed {
                 }
                 targets.push(learned(&sample, target));
             }
-            let host = if stored { Host::Stored { cells, tables } } else { Host::Scaled(batch) };
-            (host, targets)
+            let pin = |tensor: Tensor| pinned(&tensor, device);
+            let host = if stored {
+                let tables = Tensor::from_slice(&tables).view([targets.len() as i64, -1]);
+                Host::Stored { cells: cells.tensors().map(pin), tables: pin(tables) }
+            } else {
+                Host::Scaled(batch)
+            };
+            (host, pin(Tensor::from_slice(&targets)))
         };
         let pass = Pass { order, start, ..self.stored_pass() };
         let batches =
             self.dataset.batches(pass, self.settings.batch_size, self.loader_threads, assemble);
-        batches.map(move |batch| {
-            let (host, targets) = batch?;
-            let n = targets.len() as i64;
-            let inputs = match host {
-                Host::Scaled(batch) => batch.tensors(device),
-                Host::Stored { cells, tables } => {
-                    let which: Vec<i64> = (0..n).collect();
-                    let cells = cells.to_device(device, &assembled.scaler);
-                    let (images, valid) =
-                        cells.images(&which, &vec![0; targets.len()], framing.frames);
-                    Tensors {
-                        images,
-                        valid,
-                        tables: bring(&Tensor::from_slice(&tables).view([n, -1]), device),
-                    }
-                }
-            };
-            Ok(Fed { inputs, targets: bring(&Tensor::from_slice(&targets), device) })
+        batches.map(move |batch| match batch? {
+            (Host::Stored { cells: [a, b, c, d, e], tables }, targets) => {
+                let [a, b, c, d, e, tables, targets] =
+                    self.copies.bring([&a, &b, &c, &d, &e, &tables, &targets])?;
+                let n = targets.size()[0];
+                let which: Vec<i64> = (0..n).collect();
+                let cells = Cells::of([a, b, c, d, e], &assembled.scaler);
+                let (images, valid) = cells.images(&which, &vec![0; n as usize], framing.frames);
+                Ok(Fed { inputs: Tensors { images, valid, tables }, targets })
+            }
+            (Host::Scaled(batch), targets) => {
+                let [targets] = self.copies.bring([&targets])?;
+                Ok(Fed { inputs: batch.tensors(device), targets })
+            }
         })
     }
 

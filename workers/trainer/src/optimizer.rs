@@ -3,13 +3,14 @@
 //! Always holds: a step is torch's fused one, on any device; the state is the moments of
 //! each weight and the number of steps.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::shim::heard;
 
 const BETAS: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-8;
@@ -19,6 +20,9 @@ const EPSILON: f64 = 1e-8;
 pub struct AdamW {
     weights: Vec<Moments>,
     weight_decay: f64,
+    /// The size of the next step, where the weights are: a number would be the same in each
+    /// launch of a graph.
+    learning_rate: Tensor,
 }
 
 /// One weight with the running means of its gradient and of its square.
@@ -41,7 +45,7 @@ unsafe extern "C" {
         squares: *const *mut C_tensor,
         steps: *const *mut C_tensor,
         n: i64,
-        learning_rate: f64,
+        learning_rate: *const C_tensor,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,
@@ -66,14 +70,22 @@ impl AdamW {
             weight,
         };
         let weights = tch::no_grad(|| named.into_iter().map(moments).collect());
-        Self { weights, weight_decay }
+        // Torch reads it so.
+        let kind = if network.device().is_cuda() { Kind::Float } else { Kind::Double };
+        let learning_rate = Tensor::zeros([], (kind, network.device()));
+        Self { weights, weight_decay, learning_rate }
+    }
+
+    /// Sets the size of the steps from now on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        let _ = self.learning_rate.fill_(learning_rate);
     }
 
     /// Goes down the gradients of a loss.
     ///
     /// # Errors
     /// If torch cannot.
-    pub fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+    pub fn step(&mut self, loss: &Tensor) -> Result<()> {
         loss.backward();
         let gradients: Vec<Tensor> =
             self.weights.iter().map(|moments| moments.weight.grad()).collect();
@@ -92,11 +104,10 @@ impl AdamW {
             pointers(&|m| m.steps.as_ptr().cast_mut()),
         );
         let gradients: Vec<_> = with().map(|(_, gradient)| gradient.as_ptr().cast_mut()).collect();
-        let mut error = [0 as c_char; 512];
         // SAFETY: all lists have as many living tensors as is said, and the text has that room;
         // what the shim changes are the tensors' contents.
         #[allow(unsafe_code)]
-        let failed = tch::no_grad(|| unsafe {
+        let step = |text, room| unsafe {
             voxage_adamw(
                 weights.as_ptr(),
                 gradients.as_ptr(),
@@ -104,22 +115,16 @@ impl AdamW {
                 squares.as_ptr(),
                 steps.as_ptr(),
                 weights.len() as i64,
-                learning_rate,
+                self.learning_rate.as_ptr(),
                 BETAS.0,
                 BETAS.1,
                 self.weight_decay,
                 EPSILON,
-                error.as_mut_ptr(),
-                error.len(),
+                text,
+                room,
             )
-        });
-        if failed == 0 {
-            return Ok(());
-        }
-        // SAFETY: the shim ends the text with a zero.
-        #[allow(unsafe_code)]
-        let why = unsafe { CStr::from_ptr(error.as_ptr()) };
-        Err(Error::Torch(tch::TchError::Torch(why.to_string_lossy().into_owned())))
+        };
+        tch::no_grad(|| heard(step))
     }
 
     /// The state by name: what a checkpoint keeps, and what is filled from it.
@@ -167,7 +172,8 @@ mod tests {
         let mut optimizer = AdamW::new(&weights, 0.1);
         let gradients = [0.5, -1.0, 3.0, 0.25];
         let step = |optimizer: &mut AdamW, gradient: f64| {
-            optimizer.step(&(&weight * gradient).sum(Kind::Float), 0.01).unwrap();
+            optimizer.set_learning_rate(0.01);
+            optimizer.step(&(&weight * gradient).sum(Kind::Float)).unwrap();
         };
         step(&mut optimizer, gradients[0]);
         step(&mut optimizer, gradients[1]);

@@ -13,7 +13,6 @@ use tch::{Device, Kind, Tensor};
 use voxage_contract::training::{Schedule, TrainSettings};
 use voxage_dataset::{Pool, Rng};
 
-use crate::augment::augment;
 use crate::feed::Fed;
 use crate::inputs::Inputs;
 use crate::model::BACKBONE;
@@ -24,6 +23,8 @@ use crate::scaler::Scaler;
 use crate::tensors::{Packed, pack};
 use crate::years::Years;
 use crate::{Error, Result, device};
+
+use launch::Launch;
 
 /// The checkpoint that this build writes, and the only one that it goes on from: one of
 /// another format would go on otherwise than it began.
@@ -45,6 +46,7 @@ pub struct Session {
     averaged: Named,
     /// Summed losses: of the epoch under way, and since the last line of metrics.
     losses: Tensor,
+    launch: Launch,
 }
 
 type Named = Vec<(String, Tensor)>;
@@ -140,7 +142,8 @@ impl Session {
         let averaged = if settings.ema > 0.0 { copies(&network) } else { Vec::new() };
         let losses = Tensor::zeros([2], (Kind::Double, network.weights.device()));
         let position = Position::default();
-        Ok(Self { network, training, position, optimizer, best, averaged, losses })
+        let launch = Launch::default();
+        Ok(Self { network, training, position, optimizer, best, averaged, losses, launch })
     }
 
     /// Lets the network over the image start from a published checkpoint.
@@ -253,21 +256,11 @@ impl Session {
     /// # Errors
     /// If torch fails.
     pub fn step(&mut self, batch: &Fed) -> Result<()> {
-        let settings = &self.network.settings;
-        let step = Rng::new(&[settings.seed, 0x57E9, self.position.step]).next();
+        let step = Rng::new(&[self.network.settings.seed, 0x57E9, self.position.step]).next();
         tch::manual_seed((step >> 1) as i64);
-        let rate = self.learning_rate();
-        let Scaler { mel_min_db, mel_max_db, .. } = self.network.inputs.scaler;
-        let range_db = f64::from(mel_max_db - mel_min_db);
-        let (inputs, targets) = augment(&batch.inputs, &batch.targets, &settings.augment, range_db);
-        let outputs = self.network.forward(&inputs, true);
-        let loss = self.network.objective.loss(&outputs, &targets);
-        self.optimizer.step(&loss, rate)?;
+        self.optimizer.set_learning_rate(self.learning_rate());
+        self.launch(batch)?;
         let samples = batch.targets.numel() as u64;
-        // Not asked for here: a device need not be waited for at each step.
-        let sum = loss.detach().to_kind(Kind::Double) * samples as f64;
-        tch::no_grad(|| self.losses += sum);
-        self.average();
         self.position.step += 1;
         self.position.sample += samples;
         self.position.window += samples;
@@ -288,16 +281,6 @@ impl Session {
                 rate * (0.5 + 0.5 * (PI * done / settings.epochs as f64).cos())
             }
         }
-    }
-
-    /// Brings the running mean of the weights forward.
-    fn average(&self) {
-        let weights = self.network.weights.variables();
-        tch::no_grad(|| {
-            for (name, mean) in &self.averaged {
-                let _ = mean.shallow_clone().lerp_(&weights[name], 1.0 - self.network.settings.ema);
-            }
-        });
     }
 
     /// The mean loss since the last call, or since the start of the epoch; none if it is no
@@ -394,5 +377,6 @@ fn restore(network: &Network, named: &Named) {
     });
 }
 
+mod launch;
 #[cfg(test)]
 mod tests;

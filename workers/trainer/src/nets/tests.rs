@@ -66,6 +66,16 @@ fn compact_networks_are_compact_and_learn_from_the_shortest_recording() {
 }
 
 #[test]
+fn the_product_of_matrices_is_the_convolution() {
+    let (images, weights) =
+        (Tensor::randn([2, 1, 20, 12], OPTIONS), Tensor::randn([8, 1, 3, 3], OPTIONS));
+    let expected = images.conv2d(&weights, None::<&Tensor>, 1, 1, 1, 1);
+    let found = seed_cnn::of_one_channel(&weights, &images);
+    assert_eq!(found.size(), expected.size());
+    assert!(largest(&(found - expected)) < 1e-5);
+}
+
+#[test]
 fn a_path_is_left_out_for_its_share_of_recordings_in_training_alone() {
     tch::manual_seed(1);
     let branch = Tensor::ones([2000, 3, 2, 2], OPTIONS);

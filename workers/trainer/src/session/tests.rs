@@ -5,7 +5,7 @@ use crate::inputs::Tensors;
 use crate::nets::backbone;
 use crate::scaler::Input;
 use tch::nn::VarStore;
-use voxage_contract::training::{Architecture, Augment, Loss, Target};
+use voxage_contract::training::{Architecture, Augment, Device as Wanted, Loss, Target};
 
 const TRAINING: Training = Training { rows: 64, mean_age: 40.0, year_weights: Vec::new() };
 const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -75,6 +75,48 @@ fn every_kind_of_network_learns_a_batch_by_heart() {
         }
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(least < 0.85 * losses[0], "{architecture:?} {loss:?} {losses:?}");
+    }
+}
+
+#[test]
+fn on_a_gpu_a_step_as_a_whole_is_that_layer_by_layer() {
+    if !tch::Cuda::is_available() {
+        eprintln!("skipped: there is no GPU");
+        return;
+    }
+    let augment =
+        Augment { masks: 1, band_mask: 8, noise_db: 0.1, mixup: 0.4, ..Default::default() };
+    for architecture in [Architecture::SeedCnnMlp, Architecture::SeResNet, Architecture::Ecapa] {
+        let (device, target, ema) = (Wanted::Cuda, Target::Age, 0.9);
+        let settings = TrainSettings {
+            architecture,
+            augment: augment.clone(),
+            device,
+            target,
+            ema,
+            batch_size: 4,
+            ..Default::default()
+        };
+        let losses = |layers| {
+            let mut session = session(&settings);
+            session.launch = Launch::Layers(layers);
+            let here = |tensor: &Tensor| tensor.to_device(Device::Cuda(0));
+            tch::manual_seed(3);
+            let Fed { inputs: Tensors { images, valid, tables }, targets } = batch();
+            let inputs =
+                Tensors { images: here(&images), valid: here(&valid), tables: here(&tables) };
+            let batch = Fed { inputs, targets: here(&targets) };
+            let step = |_| {
+                session.step(&batch).unwrap();
+                session.take_window_loss().unwrap()
+            };
+            (0..12).map(step).collect::<Vec<_>>()
+        };
+        let (whole, layers) = (losses(1), losses(100));
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 0.01 * b;
+        assert!(whole.iter().zip(&layers).all(near), "{architecture:?} {whole:?} {layers:?}");
+        // Each step draws anew.
+        assert!(layers[10] != layers[11]);
     }
 }
 

@@ -1,0 +1,78 @@
+//! Work for a GPU that is launched as a whole: of a small network, or a small batch, launching
+//! layer by layer takes longer than computing.
+//!
+//! Always holds: a graph does what was written down, on the tensors that it was written down
+//! with, whatever they contain by then.
+
+use std::ffi::{c_char, c_int};
+
+use tch::Device;
+
+use crate::Result;
+use crate::shim::heard;
+
+#[repr(C)]
+struct Raw {
+    _opaque: [u8; 0],
+}
+
+/// Work that is written down.
+#[derive(Debug)]
+pub struct Graph(*mut Raw);
+
+#[allow(unsafe_code)]
+unsafe extern "C" {
+    fn voxage_graph_there() -> bool;
+    fn voxage_graph_begin(graph: *mut *mut Raw, error: *mut c_char, room: usize) -> c_int;
+    fn voxage_graph_end(graph: *mut Raw, error: *mut c_char, room: usize) -> c_int;
+    fn voxage_graph_replay(graph: *mut Raw, error: *mut c_char, room: usize) -> c_int;
+    fn voxage_graph_free(graph: *mut Raw);
+}
+
+impl Graph {
+    /// Whether work for this device can be written down.
+    #[must_use]
+    pub fn is_there(device: Device) -> bool {
+        // SAFETY: looks for names.
+        #[allow(unsafe_code)]
+        let there = || unsafe { voxage_graph_there() };
+        device.is_cuda() && there()
+    }
+
+    /// Writes down what this thread asks the device for, without doing it.
+    ///
+    /// # Errors
+    /// If `work` fails, or waits for the device.
+    pub fn of(work: impl FnOnce() -> Result<()>) -> Result<Self> {
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the text has that room, and `raw` is set if that succeeds.
+        #[allow(unsafe_code)]
+        heard(|text, room| unsafe { voxage_graph_begin(&raw mut raw, text, room) })?;
+        let graph = Self(raw);
+        work()?;
+        // SAFETY: the graph is alive.
+        #[allow(unsafe_code)]
+        heard(|text, room| unsafe { voxage_graph_end(graph.0, text, room) })?;
+        Ok(graph)
+    }
+
+    /// Does it, behind what the device is at.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn launch(&self) -> Result<()> {
+        // SAFETY: the graph is alive and whole.
+        #[allow(unsafe_code)]
+        heard(|text, room| unsafe { voxage_graph_replay(self.0, text, room) })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: it is not used afterwards.
+        #[allow(unsafe_code)]
+        unsafe {
+            voxage_graph_free(self.0);
+        }
+    }
+}
