@@ -13,7 +13,7 @@ fn main() {
             .std("c++20")
             .warnings(false)
             .include(Path::new(&lib).with_file_name("include"))
-            .files(["shim/copies.cpp", "shim/graph.cpp", "shim/torch.cpp"])
+            .files(["shim/copies.cpp", "shim/graph.cpp", "shim/pace.cpp", "shim/torch.cpp"])
             .compile("voxage_torch");
     }
     // The linker would drop a library of which it sees no symbol used.

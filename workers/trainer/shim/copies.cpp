@@ -6,29 +6,17 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include <deque>
 #include <vector>
 
 #include "said.h"
 
 namespace {
-// Batches that the host may be ahead of the device.
-constexpr size_t AHEAD = 4;
-
 struct Copies {
   c10::impl::VirtualGuardImpl device{c10::DeviceType::CUDA};
   c10::Stream stream = device.getStreamFromGlobalPool(device.getDevice());
-  // How far the device was at each of the last calls.
-  std::deque<c10::Event> marks;
 
   std::vector<at::Tensor> bring(at::Tensor *const *host, int64_t n) {
     const auto compute = device.getStream(device.getDevice());
-    marks.emplace_back(c10::DeviceType::CUDA);
-    marks.back().record(compute);
-    if (marks.size() > AHEAD) {
-      marks.front().synchronize();
-      marks.pop_front();
-    }
     std::vector<at::Tensor> there;
     c10::Event copied(c10::DeviceType::CUDA);
     {

@@ -1,7 +1,7 @@
 // A step of training as one launch: at::cuda::CUDAGraph of libtorch 2.11. It is found by name, since the
 // same binary runs where libtorch has no CUDA half.
 
-#include <c10/core/Allocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <dlfcn.h>
@@ -76,6 +76,22 @@ extern "C" {
 
 // Whether this libtorch has graphs.
 bool voxage_graph_there() { return cuda_graph() != nullptr; }
+
+// Whether the device has room for what this process took and let go again, twice: a graph keeps memory of
+// its own.
+bool voxage_graph_room() {
+  try {
+    const c10::impl::VirtualGuardImpl device(c10::DeviceType::CUDA);
+    const auto index = device.getDevice().index();
+    auto *memory = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+    device.synchronizeDevice(index);
+    const auto taken = memory->getDeviceStats(index).allocated_bytes[0];
+    memory->emptyCache();
+    return memory->getMemoryInfo(index).first > 2 * static_cast<size_t>(taken.peak - taken.current);
+  } catch (...) {
+    return false;
+  }
+}
 
 // From now on this thread's work for the device is written down in a graph, not done. 0, or 1 and why not
 // in `error`, at most `room` bytes; as below.

@@ -26,7 +26,8 @@ extern "C" {
 // to anything. 0, or 1 and why not in `error`, at most `room` bytes.
 int voxage_adamw(at::Tensor *const *weights, at::Tensor *const *gradients, at::Tensor *const *means,
                  at::Tensor *const *squares, at::Tensor *const *steps, int64_t n,
-                 const at::Tensor *learning_rate, double beta1, double beta2, double weight_decay, double epsilon, char *error, size_t room) {
+                 const at::Tensor *learning_rate, double beta1, double beta2, double weight_decay,
+                 double epsilon, char *error, size_t room) {
   return said(error, room, [&] {
     // Torch wants the number of the step that is taken, from 1.
     at::_foreach_add_(list(steps, n), 1.0);

@@ -1,7 +1,6 @@
 //! Batches that get to a GPU while it computes.
 //!
-//! Always holds: what computes with a batch begins when it is there; the host is some
-//! batches ahead of the device, and no more.
+//! Always holds: what computes with a batch begins when it is there.
 
 use std::ffi::{c_char, c_int};
 

@@ -23,6 +23,7 @@ pub struct Graph(*mut Raw);
 #[allow(unsafe_code)]
 unsafe extern "C" {
     fn voxage_graph_there() -> bool;
+    fn voxage_graph_room() -> bool;
     fn voxage_graph_begin(graph: *mut *mut Raw, error: *mut c_char, room: usize) -> c_int;
     fn voxage_graph_end(graph: *mut Raw, error: *mut c_char, room: usize) -> c_int;
     fn voxage_graph_replay(graph: *mut Raw, error: *mut c_char, room: usize) -> c_int;
@@ -30,16 +31,30 @@ unsafe extern "C" {
 }
 
 impl Graph {
-    /// Whether work for this device can be written down.
+    /// Whether work for this device can be written down. Where CUDA is told to do one thing
+    /// after the other (`CUDA_LAUNCH_BLOCKING=1`), it cannot.
     #[must_use]
     pub fn is_there(device: Device) -> bool {
         // SAFETY: looks for names.
         #[allow(unsafe_code)]
         let there = || unsafe { voxage_graph_there() };
-        device.is_cuda() && there()
+        let blocks = || std::env::var("CUDA_LAUNCH_BLOCKING").is_ok_and(|value| value == "1");
+        device.is_cuda() && !blocks() && there()
     }
 
-    /// Writes down what this thread asks the device for, without doing it.
+    /// Whether the device has room for the memory of a graph of what was done before. Memory
+    /// that is not in use goes back to it.
+    #[must_use]
+    pub fn has_room() -> bool {
+        // SAFETY: asks, and catches what is thrown.
+        #[allow(unsafe_code)]
+        unsafe {
+            voxage_graph_room()
+        }
+    }
+
+    /// Writes down what this thread asks the device for, without doing it. Who keeps the graph
+    /// keeps the tensors that it was written down with.
     ///
     /// # Errors
     /// If `work` fails, or waits for the device.

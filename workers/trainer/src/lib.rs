@@ -28,6 +28,7 @@ pub mod nets;
 pub mod network;
 pub mod objective;
 pub mod optimizer;
+pub mod pace;
 pub mod panics;
 pub mod predict;
 pub mod run;

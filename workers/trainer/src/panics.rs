@@ -28,10 +28,14 @@ pub fn keep_quiet() {
     }));
 }
 
-/// The first line of what torch said, if it is that.
 fn want_of_memory(panic: &(dyn Any + Send)) -> Option<String> {
     let (_, said) = panic.downcast_ref::<String>()?.split_once("Torch(\"")?;
-    let line = said.split("\\n").next()?;
+    memory_wanted(said.split("\\n").next()?)
+}
+
+/// The first line of what torch said, if it is that.
+pub fn memory_wanted(said: &str) -> Option<String> {
+    let line = said.lines().next()?;
     let wanted = ["out of memory", "can't allocate memory"].iter().any(|sign| line.contains(sign));
     wanted.then(|| line.to_owned())
 }

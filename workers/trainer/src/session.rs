@@ -19,6 +19,7 @@ use crate::model::BACKBONE;
 use crate::nets::load_pretrained;
 use crate::network::Network;
 use crate::optimizer::AdamW;
+use crate::pace::Pace;
 use crate::scaler::Scaler;
 use crate::tensors::{Packed, pack};
 use crate::years::Years;
@@ -47,6 +48,7 @@ pub struct Session {
     /// Summed losses: of the epoch under way, and since the last line of metrics.
     losses: Tensor,
     launch: Launch,
+    pace: Pace,
 }
 
 type Named = Vec<(String, Tensor)>;
@@ -143,7 +145,8 @@ impl Session {
         let losses = Tensor::zeros([2], (Kind::Double, network.weights.device()));
         let position = Position::default();
         let launch = Launch::default();
-        Ok(Self { network, training, position, optimizer, best, averaged, losses, launch })
+        let pace = Pace::of(device)?;
+        Ok(Self { network, training, position, optimizer, best, averaged, losses, launch, pace })
     }
 
     /// Lets the network over the image start from a published checkpoint.
@@ -157,6 +160,7 @@ impl Session {
         if settings.ema > 0.0 {
             self.averaged = copies(&self.network);
         }
+        self.launch = Launch::default();
         Ok(())
     }
 
@@ -193,6 +197,7 @@ impl Session {
         if self.network.settings.ema > 0.0 {
             self.averaged = copies(&self.network);
         }
+        self.launch = Launch::default();
         true
     }
 
@@ -260,6 +265,7 @@ impl Session {
         tch::manual_seed((step >> 1) as i64);
         self.optimizer.set_learning_rate(self.learning_rate());
         self.launch(batch)?;
+        self.pace.step()?;
         let samples = batch.targets.numel() as u64;
         self.position.step += 1;
         self.position.sample += samples;

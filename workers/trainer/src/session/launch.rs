@@ -15,8 +15,8 @@ use crate::scaler::Scaler;
 /// How a step gets to where the network is.
 #[derive(Debug)]
 pub(super) enum Launch {
-    /// Layer by layer; on a GPU for so many full batches yet, which choose kernels and make
-    /// memory.
+    /// Layer by layer; on a GPU for so many full batches yet, which choose kernels and show
+    /// how much memory a step takes.
     Layers(u32),
     /// As a whole, with a batch in this place.
     Whole(Graph, Fed),
@@ -36,7 +36,7 @@ impl Session {
             return self.compute(batch);
         }
         match &mut self.launch {
-            Launch::Layers(0) => {
+            Launch::Layers(0) if Graph::has_room() => {
                 let place = batch.copy();
                 let graph = Graph::of(|| self.compute(&place))?;
                 graph.launch()?;
@@ -44,7 +44,7 @@ impl Session {
                 Ok(())
             }
             Launch::Layers(left) => {
-                *left -= 1;
+                *left = left.checked_sub(1).unwrap_or(u32::MAX);
                 self.compute(batch)
             }
             Launch::Whole(graph, place) => {
