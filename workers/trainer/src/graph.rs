@@ -4,30 +4,25 @@
 //! Always holds: a graph does what was written down, on the tensors that it was written down
 //! with, whatever they contain by then.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 use tch::Device;
 
 use crate::Result;
-use crate::shim::heard;
-
-#[repr(C)]
-struct Raw {
-    _opaque: [u8; 0],
-}
+use crate::shim::{Owned, heard};
 
 /// Work that is written down.
 #[derive(Debug)]
-pub struct Graph(*mut Raw);
+pub struct Graph(Owned);
 
 #[allow(unsafe_code)]
 unsafe extern "C" {
     fn voxage_graph_there() -> bool;
     fn voxage_graph_room() -> bool;
-    fn voxage_graph_begin(graph: *mut *mut Raw, error: *mut c_char, room: usize) -> c_int;
-    fn voxage_graph_end(graph: *mut Raw, error: *mut c_char, room: usize) -> c_int;
-    fn voxage_graph_replay(graph: *mut Raw, error: *mut c_char, room: usize) -> c_int;
-    fn voxage_graph_free(graph: *mut Raw);
+    fn voxage_graph_begin(graph: *mut *mut c_void, error: *mut c_char, room: usize) -> c_int;
+    fn voxage_graph_end(graph: *mut c_void, error: *mut c_char, room: usize) -> c_int;
+    fn voxage_graph_replay(graph: *mut c_void, error: *mut c_char, room: usize) -> c_int;
+    fn voxage_graph_free(graph: *mut c_void);
 }
 
 impl Graph {
@@ -59,15 +54,14 @@ impl Graph {
     /// # Errors
     /// If `work` fails, or waits for the device.
     pub fn of(work: impl FnOnce() -> Result<()>) -> Result<Self> {
-        let mut raw = std::ptr::null_mut();
-        // SAFETY: the text has that room, and `raw` is set if that succeeds.
+        // SAFETY: the text has that room.
         #[allow(unsafe_code)]
-        heard(|text, room| unsafe { voxage_graph_begin(&raw mut raw, text, room) })?;
-        let graph = Self(raw);
+        let begin = |graph, text, room| unsafe { voxage_graph_begin(graph, text, room) };
+        let graph = Self(Owned::new(begin, voxage_graph_free)?);
         work()?;
         // SAFETY: the graph is alive.
         #[allow(unsafe_code)]
-        heard(|text, room| unsafe { voxage_graph_end(graph.0, text, room) })?;
+        heard(|text, room| unsafe { voxage_graph_end(graph.0.raw(), text, room) })?;
         Ok(graph)
     }
 
@@ -78,16 +72,6 @@ impl Graph {
     pub fn launch(&self) -> Result<()> {
         // SAFETY: the graph is alive and whole.
         #[allow(unsafe_code)]
-        heard(|text, room| unsafe { voxage_graph_replay(self.0, text, room) })
-    }
-}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        // SAFETY: it is not used afterwards.
-        #[allow(unsafe_code)]
-        unsafe {
-            voxage_graph_free(self.0);
-        }
+        heard(|text, room| unsafe { voxage_graph_replay(self.0.raw(), text, room) })
     }
 }
