@@ -61,27 +61,26 @@ test: lint
 
 # On the recordings in VOXAGE_DATA; close everything else first.
 bench-extract: setup
-	cargo build --release --locked -p voxage-extract --example bench
+	cargo build --release --locked --workspace --example bench
 	@$$(deploy/venv tests/bench/requirements.txt) tests/bench/extract.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/bench "$(data)"
 
 # Makes 8,192 voices in the cache, once; close everything else first.
 bench-loader: setup
 	@deploy/servers/s3 install >/dev/null
-	cargo build --release --locked --workspace --bins
-	cargo build --release --locked -p voxage-dataset --example loader
+	cargo build --release --locked --workspace --bins --example loader
 	@target=$$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])') && \
 	  $$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/loader.py $$target/release/examples/loader $$target/release/voxage "$(or $(RECORDINGS),8192)" "$(cache)/bench-loader"
 
 # Its servers are its own; RECORDINGS (5000000) are planned.
 bench-scale: setup
 	@deploy/setup test
-	cargo build --release --locked -p voxage --bins
+	cargo build --release --locked --workspace --bins
 	@tests/bench/scale.py "$(or $(RECORDINGS),5000000)"
 
 # The training step on the processor, beside PyTorch's.
 bench-steps: setup
-	cargo build --release --locked -p voxage-trainer --example steps
+	cargo build --release --locked --workspace --example steps
 	@$$(deploy/venv tests/bench/loader-requirements.txt) tests/bench/steps.py \
 	  $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/steps
 
@@ -105,8 +104,7 @@ bench-networks: setup
 
 # PYTHON (python3) has PyTorch 2.11 with CUDA; without a GPU, ARGS="--device cpu --batch 32 --steps 10" tries it.
 bench-gpu: setup
-	cargo build --release --locked --workspace --bins
-	cargo build --release --locked -p voxage-trainer --example inputs
+	cargo build --release --locked --workspace --bins --example inputs
 	@target=$$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])') && \
 	  $(or $(PYTHON),python3) tests/bench/gpu.py $$target/release/examples/inputs $$target/release/voxage "$(cache)/bench-loader" $(ARGS)
 

@@ -49,6 +49,14 @@ impl<T: Send + 'static> Batches<T> {
     }
 }
 
+impl<T> Batches<T> {
+    /// Whether each batch is made or being made: the threads have nothing more to begin.
+    #[must_use]
+    pub fn all_begun(&self) -> bool {
+        self.work.all_begun()
+    }
+}
+
 impl<T> Iterator for Batches<T> {
     type Item = Result<T>;
 

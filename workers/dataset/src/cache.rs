@@ -2,12 +2,14 @@
 //!
 //! Always holds: a file appears whole or not at all, under the name of its shard and the
 //! digest of its rows; files take no more than the limit together, those of processes that
-//! share the folder included: whoever makes room holds the folder's lock. What was used
-//! longest ago goes first. That a file cannot be kept is no error: it is read from the store
+//! share the folder included: whoever writes holds the folder's lock, a file that says how
+//! much they take at most, so that nobody has to look at all of them for each that comes. What
+//! was used longest ago goes first. That a file cannot be kept is no error: it is read from the store
 //! again. It does not know what is in a file: whoever reads one checks it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,11 +30,14 @@ pub struct Cache {
     limit_bytes: u64,
 }
 
-/// A file of the cache.
+/// A file of the cache; those that go first come first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
-    path: PathBuf,
-    bytes: u64,
+    /// Who writes holds the lock: a file that was not renamed is of one who died.
+    whole: bool,
     used: SystemTime,
+    bytes: u64,
+    path: PathBuf,
 }
 
 impl Cache {
@@ -50,12 +55,11 @@ impl Cache {
         };
         fs::create_dir_all(&folder).map_err(failed)?;
         let cache = Self { folder: folder.as_path().into(), limit_bytes };
-        let _lock = cache.lock().map_err(failed)?;
-        let mut kept = cache.kept().map_err(failed)?;
-        cache.make_room(&mut kept, 0).map_err(failed)?;
+        let lock = cache.lock().map_err(failed)?;
+        let used_bytes = cache.make_room(limit_bytes).map_err(failed)?;
+        lock.write_all_at(&used_bytes.to_le_bytes(), 0).map_err(failed)?;
         let disk = rustix::fs::statvfs(&folder).map_err(|error| failed(error.into()))?;
         let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let used_bytes: u64 = kept.iter().map(|file| file.bytes).sum();
         if used_bytes.saturating_add(free_bytes) < limit_bytes {
             let why = format!(
                 "it may take {} MiB, of which it has {}, but the disk has only {} MiB left: lower the limit or name a folder on another disk",
@@ -87,8 +91,17 @@ impl Cache {
 
     fn try_put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let _lock = self.lock()?;
-        self.make_room(&mut self.kept()?, bytes.len() as u64)?;
+        let (lock, bytes_more) = (self.lock()?, bytes.len() as u64);
+        let room = self.limit_bytes - bytes_more;
+        let mut used = [0; 8];
+        let known = lock.read_exact_at(&mut used, 0).map(|()| u64::from_le_bytes(used));
+        let used_bytes = match known {
+            Ok(used_bytes) if used_bytes <= room => used_bytes,
+            // More than it needs, so that the next ones find room, too.
+            _ => self.make_room(room - room / 16)?,
+        };
+        // Before the file is there: whoever dies in between leaves too much said, not too little.
+        lock.write_all_at(&(used_bytes + bytes_more).to_le_bytes(), 0)?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let staged = self.folder.join(format!("{}-{number}.tmp", std::process::id()));
         let written = File::create_new(&staged)
@@ -111,43 +124,36 @@ impl Cache {
     /// Held until it is dropped, or its process ends.
     fn lock(&self) -> io::Result<File> {
         let path = self.folder.join(LOCK);
-        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        let file =
+            File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         file.lock()?;
         Ok(file)
     }
 
-    /// All files but the lock, those used longest ago first.
-    fn kept(&self) -> io::Result<Vec<Kept>> {
+    /// Drops files until the rest take no more than `room` bytes; gives what they take.
+    fn make_room(&self, room: u64) -> io::Result<u64> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             if entry.file_name() != LOCK {
                 // Another process may just have dropped it.
                 let Ok(about) = entry.metadata() else { continue };
-                let used = about.modified()?;
-                kept.push(Kept { path: entry.path(), bytes: about.len(), used });
+                let (used, path) = (about.modified()?, entry.path());
+                let whole = path.to_string_lossy().ends_with(SHARD);
+                kept.push(Kept { whole, used, bytes: about.len(), path });
             }
         }
-        kept.sort_unstable_by_key(|file| file.used);
-        Ok(kept)
-    }
-
-    /// Drops files until `more` bytes have room beside the rest.
-    fn make_room(&self, kept: &mut Vec<Kept>, more: u64) -> io::Result<()> {
-        let total: u64 = kept.iter().map(|file| file.bytes).sum();
-        let mut excess = (total + more).saturating_sub(self.limit_bytes);
-        let mut failed = Ok(());
-        kept.retain(|file| {
-            // Who writes holds the lock: a file that was not renamed is of one who died.
-            let goes = excess > 0 || !file.path.to_string_lossy().ends_with(SHARD);
-            if goes {
-                match fs::remove_file(&file.path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => failed = Err(error),
-                    _ => excess = excess.saturating_sub(file.bytes),
-                }
+        kept.sort_unstable();
+        let mut left_bytes = kept.iter().map(|file| file.bytes).sum();
+        for file in kept {
+            if file.whole && left_bytes <= room {
+                break;
             }
-            !goes
-        });
-        failed
+            match fs::remove_file(&file.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => left_bytes -= file.bytes,
+            }
+        }
+        Ok(left_bytes)
     }
 }

@@ -138,6 +138,10 @@ impl<T> Work<T> {
         }
     }
 
+    pub(crate) fn all_begun(&self) -> bool {
+        self.state().next_batch == self.n_batches
+    }
+
     /// Stops all work.
     pub(crate) fn end(&self) {
         let mut state = self.state();

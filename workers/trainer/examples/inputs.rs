@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             image: Image::RandomCrop,
             batch_size: batch,
             dropout: 0.0,
+            epochs: 1 << 20,
             device,
             ..TrainSettings::default()
         };
@@ -52,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Feed::new(&dataset, &session.network.inputs, &settings, &upkeep)
         };
         let (resident, streamed) = (feed(1 << 20)?, feed(0)?);
-        let synthetic = streamed.pass(1, 0).next().ok_or("the data set is empty")??;
+        let synthetic = streamed.epochs(1, 0).next().ok_or("the data set is empty")??;
         let feeds: [(&str, Option<&Feed>); 3] =
             [("synthetic", None), ("resident", Some(&resident)), ("streamed", Some(&streamed))];
         let mut rates = [const { Vec::new() }; 3];
@@ -81,8 +82,7 @@ fn timed(
     feed: Option<&Feed>,
     steps: usize,
 ) -> Result<f64, Box<dyn Error>> {
-    let epochs = |feed| (1..).flat_map(move |epoch| Feed::pass(feed, epoch, 0));
-    let mut batches = feed.map(epochs);
+    let mut batches = feed.map(|feed| feed.epochs(1, 0));
     let mut step = |session: &mut Session| -> Result<u64, Box<dyn Error>> {
         let Some(batches) = &mut batches else {
             session.step(synthetic)?;

@@ -2,12 +2,13 @@
 //!
 //! Always holds: both give the same batches, bit by bit.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tch::Tensor;
 use voxage_contract::training::{Image, Target, TrainSettings, Upkeep};
 use voxage_contract::{MelStorage, N_MELS, Split};
-use voxage_dataset::{Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples};
+use voxage_dataset::{Batches, Columns, Dataset, Order, Pass, Place, Rng, Sample, Samples};
 
 use crate::Result;
 use crate::cells::{Cells, HostCells};
@@ -77,6 +78,22 @@ enum Pixels {
     Cells(Cells),
     /// Each recording's only image, `[n, 1, frames, 128]`.
     Images(Tensor),
+}
+
+/// Batches of one epoch after another, to the settings' last.
+///
+/// Of streamed ones the next epoch is begun as soon as the loader's threads have none of this
+/// one left to make, so that nobody waits for its first: two passes are in memory then.
+pub struct Epochs<'a> {
+    feed: &'a Feed,
+    /// The last that was begun.
+    epoch: u64,
+    begun: VecDeque<Begun<'a>>,
+}
+
+enum Begun<'a> {
+    Streamed(Batches<(Host, Tensor)>),
+    Resident(Box<dyn Iterator<Item = Fed> + 'a>),
 }
 
 /// What the loader's threads make.
@@ -205,25 +222,24 @@ impl Feed {
         Ok(Resident { pixels, tables: Tensor::cat(&tables, 0), targets, frames, firsts })
     }
 
-    /// The batches of an epoch, from a sample on.
-    pub fn pass(&self, epoch: u64, start: u64) -> Box<dyn Iterator<Item = Result<Fed>> + '_> {
+    /// All batches from a sample of an epoch on.
+    #[must_use]
+    pub fn epochs(&self, epoch: u64, start: u64) -> Epochs<'_> {
+        Epochs { feed: self, epoch, begun: [self.begin(epoch, start)].into() }
+    }
+
+    fn begin(&self, epoch: u64, start: u64) -> Begun<'_> {
         let order = Order::Shuffled { seed: self.settings.seed, epoch };
         match &self.resident {
-            Some(resident) => Box::new(self.resident(resident, order, epoch, start)),
-            None => Box::new(self.streamed(order, epoch, start)),
+            Some(resident) => Begun::Resident(Box::new(self.cut(resident, order, epoch, start))),
+            None => Begun::Streamed(self.read(order, epoch, start)),
         }
     }
 
-    fn streamed(
-        &self,
-        order: Order,
-        epoch: u64,
-        start: u64,
-    ) -> impl Iterator<Item = Result<Fed>> + '_ {
+    fn read(&self, order: Order, epoch: u64, start: u64) -> Batches<(Host, Tensor)> {
         let (inputs, seed) = (Arc::clone(&self.inputs), self.settings.seed);
         let (device, target, framing) = (inputs.device, self.settings.target, inputs.framing);
         let stored = device.is_cuda() && framing.how != Image::Resize && self.stores_bytes();
-        let assembled = Arc::clone(&inputs);
         let assemble = move |first: u64, samples: &mut Samples<'_>| {
             let (mut batch, mut cells) = (inputs.batch(samples.len()), HostCells::default());
             let (mut tables, mut targets) = (Vec::new(), Vec::with_capacity(samples.len()));
@@ -250,32 +266,36 @@ impl Feed {
             (host, pin(Tensor::from_slice(&targets)))
         };
         let pass = Pass { order, start, ..self.stored_pass() };
-        let batches =
-            self.dataset.batches(pass, self.settings.batch_size, self.loader_threads, assemble);
-        batches.map(move |batch| match batch? {
-            (Host::Stored { cells: [a, b, c, d, e], tables }, targets) => {
+        self.dataset.batches(pass, self.settings.batch_size, self.loader_threads, assemble)
+    }
+
+    /// Brings what the loader's threads made to where the network is.
+    fn fed(&self, (host, targets): (Host, Tensor)) -> Result<Fed> {
+        match host {
+            Host::Stored { cells: [a, b, c, d, e], tables } => {
                 let [a, b, c, d, e, tables, targets] =
                     self.copies.bring([&a, &b, &c, &d, &e, &tables, &targets])?;
                 let n = targets.size()[0];
                 let which: Vec<i64> = (0..n).collect();
-                let cells = Cells::of([a, b, c, d, e], &assembled.scaler);
-                let (images, valid) = cells.images(&which, &vec![0; n as usize], framing.frames);
+                let cells = Cells::of([a, b, c, d, e], &self.inputs.scaler);
+                let (images, valid) =
+                    cells.images(&which, &vec![0; n as usize], self.inputs.framing.frames);
                 Ok(Fed { inputs: Tensors { images, valid, tables }, targets })
             }
-            (Host::Scaled(batch), targets) => {
+            Host::Scaled(batch) => {
                 let [targets] = self.copies.bring([&targets])?;
-                Ok(Fed { inputs: batch.tensors(device), targets })
+                Ok(Fed { inputs: batch.tensors(self.inputs.device), targets })
             }
-        })
+        }
     }
 
-    fn resident<'a>(
+    fn cut<'a>(
         &'a self,
         resident: &'a Resident,
         order: Order,
         epoch: u64,
         start: u64,
-    ) -> impl Iterator<Item = Result<Fed>> + 'a {
+    ) -> impl Iterator<Item = Fed> + 'a {
         let places = self.dataset.order(Split::Train, order);
         let places = places.zip(0_u64..).skip(start as usize);
         let mut positions =
@@ -305,8 +325,36 @@ impl Feed {
             };
             let tables = resident.tables.index_select(0, &index);
             let targets = resident.targets.index_select(0, &index);
-            Some(Ok(Fed { inputs: Tensors { images, valid, tables }, targets }))
+            Some(Fed { inputs: Tensors { images, valid, tables }, targets })
         })
+    }
+}
+
+impl Iterator for Epochs<'_> {
+    type Item = Result<Fed>;
+
+    fn next(&mut self) -> Option<Result<Fed>> {
+        loop {
+            let (batch, all_begun) = match self.begun.front_mut()? {
+                Begun::Streamed(batches) => {
+                    let batch = batches.next().map(|made| self.feed.fed(made?));
+                    (batch, batches.all_begun())
+                }
+                Begun::Resident(batches) => {
+                    let batch = batches.next().map(Ok);
+                    let ended = batch.is_none();
+                    (batch, ended)
+                }
+            };
+            if all_begun && self.begun.len() == 1 && self.epoch < self.feed.settings.epochs {
+                self.epoch += 1;
+                self.begun.push_back(self.feed.begin(self.epoch, 0));
+            }
+            if batch.is_some() {
+                return batch;
+            }
+            self.begun.pop_front();
+        }
     }
 }
 

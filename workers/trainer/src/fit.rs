@@ -12,7 +12,7 @@ use voxage_contract::{MelStorage, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
 
 use crate::evaluate::{Predicted, predicted};
-use crate::feed::Feed;
+use crate::feed::{Epochs, Feed};
 use crate::inputs::Example;
 use crate::run::Run;
 use crate::scaler::{Fitting, Scaler};
@@ -60,9 +60,11 @@ pub fn fit(session: &mut Session, bench: &mut Bench<'_>) -> Result<bool> {
     let settings = session.network.settings.clone();
     let stopping = stopping_split(bench);
     let feed = Feed::new(bench.dataset, &session.network.inputs, &settings, bench.upkeep)?;
+    let begun = session.position.epochs.len() as u64 + 1;
+    let mut batches = feed.epochs(begun, session.position.sample);
     while (session.position.epochs.len() as u64) < settings.epochs {
         let (start, before) = (Instant::now(), session.position.sample);
-        if !pass(session, &feed, bench)? {
+        if !pass(session, &mut batches, bench)? {
             bench.run.keep(session.position.step, session.pack()?);
             return Ok(false);
         }
@@ -97,14 +99,13 @@ pub fn fit(session: &mut Session, bench: &mut Bench<'_>) -> Result<bool> {
 }
 
 /// What is left of an epoch's steps; false if the process was asked to stop.
-fn pass(session: &mut Session, feed: &Feed, bench: &mut Bench<'_>) -> Result<bool> {
+fn pass(session: &mut Session, batches: &mut Epochs<'_>, bench: &mut Bench<'_>) -> Result<bool> {
     let batch_size = session.network.settings.batch_size as u64;
     let epoch = session.position.epochs.len() as u64 + 1;
     let steps = session.training.rows.div_ceil(batch_size);
     let line_every = steps.div_ceil(LINES).min(MOST_STEPS) * batch_size;
     let (mut since, mut waited) = (Instant::now(), Duration::ZERO);
-    let mut batches = feed.pass(epoch, session.position.sample);
-    loop {
+    while session.position.sample < session.training.rows {
         let asked = Instant::now();
         let Some(batch) = batches.next() else { break };
         waited += asked.elapsed();
