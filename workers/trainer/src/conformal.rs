@@ -36,17 +36,17 @@ pub struct Band {
 }
 
 impl Conformal {
-    /// Calibrates on recordings that the estimator has not seen, with their ages; none if
+    /// Calibrates on the ages of recordings that the estimator has not seen; none if
     /// they are too few for the coverage.
     #[must_use]
-    pub fn fit(coverage: f64, seen: &[(Estimate, f64)]) -> Option<Self> {
-        let mut sorted: Vec<&(Estimate, f64)> = seen.iter().collect();
-        sorted.sort_by(|a, b| a.0.age.total_cmp(&b.0.age));
+    pub fn fit(coverage: f64, seen: &[(f64, Estimate)]) -> Option<Self> {
+        let mut sorted: Vec<&(f64, Estimate)> = seen.iter().collect();
+        sorted.sort_by(|a, b| a.1.age.total_cmp(&b.1.age));
         let n_bands = (sorted.len() / LEAST_OF_BAND).clamp(1, MOST_BANDS);
         let cut = |band: usize| band * sorted.len() / n_bands;
         let band = |band: usize| {
             let rows = &sorted[cut(band)..cut(band + 1)];
-            let below = sorted.get(cut(band + 1)).map(|row| row.0.age);
+            let below = sorted.get(cut(band + 1)).map(|row| row.1.age);
             Some(Band { below, width: width(coverage, rows)? })
         };
         let bands = (0..n_bands).map(band).collect::<Option<_>>()?;
@@ -76,9 +76,9 @@ impl Conformal {
 }
 
 /// The least half width that holds the share, with the correction for a finite number of rows.
-fn width(coverage: f64, rows: &[&(Estimate, f64)]) -> Option<f64> {
+fn width(coverage: f64, rows: &[&(f64, Estimate)]) -> Option<f64> {
     let residual =
-        |(estimate, age): &&(Estimate, f64)| (age - estimate.age).abs() / estimate.spread;
+        |(age, estimate): &&(f64, Estimate)| (age - estimate.age).abs() / estimate.spread;
     let mut residuals: Vec<f64> = rows.iter().map(residual).collect();
     residuals.sort_unstable_by(f64::total_cmp);
     let place = ((rows.len() + 1) as f64 * coverage).ceil() as usize;
@@ -91,14 +91,14 @@ mod tests {
     use voxage_dataset::Rng;
 
     /// Ages around estimates, with errors that grow with the age.
-    fn rows(seed: u64, n: usize) -> Vec<(Estimate, f64)> {
+    fn rows(seed: u64, n: usize) -> Vec<(f64, Estimate)> {
         let mut rng = Rng::new(&[seed]);
         let mut uniform = move || rng.below(1 << 20) as f64 / f64::from(1 << 20);
         (0..n)
             .map(|_| {
                 let age = 20.0 + 50.0 * uniform();
                 let normal: f64 = (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
-                (Estimate { age, spread: 1.0 }, age + normal * age / 8.0)
+                (age + normal * age / 8.0, Estimate { age, spread: 1.0 })
             })
             .collect()
     }
@@ -111,9 +111,9 @@ mod tests {
         for (low, high) in [(20.0, 35.0), (35.0, 50.0), (50.0, 70.0)] {
             let new: Vec<_> = rows(2, 6000)
                 .into_iter()
-                .filter(|(estimate, _)| (low..high).contains(&estimate.age))
+                .filter(|(_, estimate)| (low..high).contains(&estimate.age))
                 .collect();
-            let holds = |(estimate, age): &&(Estimate, f64)| {
+            let holds = |(age, estimate): &&(f64, Estimate)| {
                 let [from, to] = conformal.interval(*estimate);
                 (from..=to).contains(age)
             };

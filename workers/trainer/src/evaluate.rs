@@ -29,13 +29,13 @@ pub fn evaluate(
     mean_age: f64,
     loader_threads: usize,
 ) -> Result<(Evaluation, String)> {
-    let predicted = predicted(dataset, estimator, Split::Test, loader_threads)?;
-    let pairs: Vec<_> = predicted.iter().map(Predicted::pair).collect();
+    let predicted = predicted(dataset, estimator, Split::Test, loader_threads, About::of)?;
+    let pairs: Vec<_> = predicted.iter().map(|(one, estimate)| (one.age, estimate.age)).collect();
     let evaluation = SplitEvaluation {
         all: scores(&pairs),
         baseline: baseline(&pairs, mean_age),
         by_age_band: cells(&predicted, mean_age, |one| AGE_BANDS[age_band(one.age)]),
-        by_gender: cells(&predicted, mean_age, |predicted| match predicted.gender {
+        by_gender: cells(&predicted, mean_age, |one| match one.gender {
             Gender::Unspecified => "unknown",
             gender => gender.text().unwrap_or_default(),
         }),
@@ -43,68 +43,68 @@ pub fn evaluate(
     Ok((Evaluation { test: evaluation }, table(&predicted, conformal)))
 }
 
-/// A recording of which the age is known, and what an estimator says.
-#[derive(Debug, Clone)]
-pub(crate) struct Predicted {
-    pub id: String,
-    pub speaker: String,
-    pub gender: Gender,
-    pub age: f64,
-    pub duration_s: f64,
-    pub estimate: Estimate,
+/// A recording of which the age is known.
+struct About {
+    id: String,
+    speaker: String,
+    gender: Gender,
+    age: f64,
+    duration_s: f64,
 }
 
-impl Predicted {
-    /// True and predicted age.
-    pub(crate) fn pair(&self) -> (f64, f64) {
-        (self.age, self.estimate.age)
+impl About {
+    fn of(sample: &Sample) -> Self {
+        Self {
+            id: sample.id().to_owned(),
+            speaker: sample.speaker().to_owned(),
+            gender: sample.gender(),
+            age: age(sample),
+            duration_s: sample.mel().n_frames as f64 * FRAME_S,
+        }
     }
 }
 
-/// Predicts a split, in the order in which it is stored.
-pub(crate) fn predicted(
+/// The age of a sample that counts, in years.
+pub(crate) fn age(sample: &Sample) -> f64 {
+    sample.age_years().unwrap_or_default()
+}
+
+/// Predicts a split, in the order in which it is stored; of its samples nothing is kept but
+/// what `about` says.
+pub(crate) fn predicted<A: Send + 'static>(
     dataset: &Dataset,
     estimator: &dyn Estimates,
     split: Split,
     loader_threads: usize,
-) -> Result<Vec<Predicted>> {
+    about: impl Fn(&Sample) -> A + Send + Sync + 'static,
+) -> Result<Vec<(A, Estimate)>> {
     let pass = Pass { split, order: Order::Stored, columns: Columns::All, start: 0 };
     let taker = estimator.taker();
     let batches = dataset.batches(pass, BATCH, loader_threads, move |_, samples| {
         let mut taken = taker.start(samples.len());
-        let about = |sample: Sample| {
+        let take = |sample| {
             taken.push(&Example::from(&sample));
-            Predicted {
-                id: sample.id().to_owned(),
-                speaker: sample.speaker().to_owned(),
-                gender: sample.gender(),
-                age: sample.age_years().unwrap_or_default(),
-                duration_s: sample.mel().n_frames as f64 * FRAME_S,
-                estimate: Estimate { age: f64::NAN, spread: f64::NAN },
-            }
+            about(&sample)
         };
-        let about: Vec<_> = samples.map(about).collect();
+        let about: Vec<_> = samples.map(take).collect();
         (taken, about)
     });
     let mut all = Vec::new();
     for batch in batches {
         let (taken, about) = batch?;
-        let estimates = estimator.estimates(&taken)?.into_iter();
-        all.extend(
-            about.into_iter().zip(estimates).map(|(one, estimate)| Predicted { estimate, ..one }),
-        );
+        all.extend(about.into_iter().zip(estimator.estimates(&taken)?));
     }
     Ok(all)
 }
 
 fn cells(
-    predicted: &[Predicted],
+    predicted: &[(About, Estimate)],
     mean_age: f64,
-    name: impl Fn(&Predicted) -> &'static str,
+    name: impl Fn(&About) -> &'static str,
 ) -> Vec<Cell> {
     let mut parts: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-    for prediction in predicted {
-        parts.entry(name(prediction)).or_default().push(prediction.pair());
+    for (one, estimate) in predicted {
+        parts.entry(name(one)).or_default().push((one.age, estimate.age));
     }
     let mut cells: Vec<_> = parts.into_iter().collect();
     // "under 20" comes before "20 to 29".
@@ -120,7 +120,7 @@ fn cells(
 }
 
 /// The predictions as CSV, in the order of the data set.
-fn table(predicted: &[Predicted], conformal: Option<&Conformal>) -> String {
+fn table(predicted: &[(About, Estimate)], conformal: Option<&Conformal>) -> String {
     let quote = |text: &str| {
         if text.contains(['"', ',', '\n', '\r']) {
             format!("\"{}\"", text.replace('"', "\"\""))
@@ -129,7 +129,7 @@ fn table(predicted: &[Predicted], conformal: Option<&Conformal>) -> String {
         }
     };
     let mut csv = "id,age,predicted,low,high,spread,gender,speaker,duration_s\n".to_owned();
-    for Predicted { id, speaker, gender, age, duration_s, estimate } in predicted {
+    for (About { id, speaker, gender, age, duration_s }, estimate) in predicted {
         let (id, speaker) = (quote(id), quote(speaker));
         let gender = gender.text().unwrap_or_default();
         let interval = conformal.map(|conformal| conformal.interval(*estimate));

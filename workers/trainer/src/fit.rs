@@ -11,7 +11,7 @@ use voxage_contract::training::{Architecture, Event, Metric, TrainSettings, Upke
 use voxage_contract::{MelStorage, Split};
 use voxage_dataset::{Columns, Dataset, Order, Pass, Sample};
 
-use crate::evaluate::{Predicted, predicted};
+use crate::evaluate::{age, predicted};
 use crate::feed::{Epochs, Feed};
 use crate::inputs::Example;
 use crate::run::Run;
@@ -70,9 +70,9 @@ pub fn fit(session: &mut Session, bench: &mut Bench<'_>) -> Result<bool> {
         }
         let samples = session.position.sample - before;
         let held_out = session.with_kept(|network| {
-            predicted(bench.dataset, network, stopping, bench.upkeep.loader_threads)
+            predicted(bench.dataset, network, stopping, bench.upkeep.loader_threads, age)
         })?;
-        let pairs: Vec<_> = held_out.iter().map(Predicted::pair).collect();
+        let pairs: Vec<_> = held_out.iter().map(|(age, estimate)| (*age, estimate.age)).collect();
         let learning_rate = session.learning_rate();
         let epoch = session.end_epoch(scores(&pairs).rmse);
         let metric = Metric {

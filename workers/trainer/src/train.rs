@@ -14,8 +14,8 @@ use voxage_transport::{Store, StoreExt as _};
 use crate::blend::{Blend, Member};
 use crate::conformal::Conformal;
 use crate::device;
-use crate::estimator::{Estimates, Estimator};
-use crate::evaluate::{Predicted, predicted};
+use crate::estimator::{Estimate, Estimates, Estimator};
+use crate::evaluate::{age, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
 use crate::measure::{earlier, leave_out, measure, measure_other, open};
@@ -262,17 +262,16 @@ struct Fitted {
 
 /// What the validation split, by an estimator that had not seen it, says of that: the
 /// calibration of intervals, and the RMSE.
-fn held_out(coverage: f64, predicted: &[Predicted]) -> (Option<Conformal>, Option<f64>) {
-    let seen: Vec<_> = predicted.iter().map(|one| (one.estimate, one.age)).collect();
-    let pairs: Vec<_> = predicted.iter().map(Predicted::pair).collect();
-    (Conformal::fit(coverage, &seen), scores(&pairs).rmse)
+fn held_out(coverage: f64, seen: &[(f64, Estimate)]) -> (Option<Conformal>, Option<f64>) {
+    let pairs: Vec<_> = seen.iter().map(|(age, estimate)| (*age, estimate.age)).collect();
+    (Conformal::fit(coverage, seen), scores(&pairs).rmse)
 }
 
 impl Fitted {
     fn network(dataset: &Dataset, session: Session, threads: usize) -> Result<Self> {
         let (training, position) = (session.training.clone(), session.position.clone());
         let network = session.into_best();
-        let predicted = predicted(dataset, &network, Split::Validation, threads)?;
+        let predicted = predicted(dataset, &network, Split::Validation, threads, age)?;
         let (conformal, validation_rmse) = held_out(network.settings.coverage, &predicted);
         let scaler = Some(network.inputs.scaler.clone());
         let estimator = Estimator::Network(Box::new(network));
@@ -287,7 +286,7 @@ impl Fitted {
             AgeProcess::fit(dataset, settings, splits, parameters, threads)
         };
         let (mut process, mut training) = fit(&[Split::Train], None)?;
-        let predicted = predicted(dataset, &process, Split::Validation, threads)?;
+        let predicted = predicted(dataset, &process, Split::Validation, threads, age)?;
         if !predicted.is_empty() {
             let both = [Split::Train, Split::Validation];
             (process, training) = fit(&both, Some(process.parameters()))?;
@@ -302,7 +301,7 @@ impl Fitted {
     fn trees(dataset: &Dataset, settings: &TrainSettings, threads: usize) -> Result<Self> {
         let fit = |splits: &[Split]| AgeTrees::fit(dataset, settings, splits, threads);
         let (mut trees, mut training) = fit(&[Split::Train])?;
-        let predicted = predicted(dataset, &trees, Split::Validation, threads)?;
+        let predicted = predicted(dataset, &trees, Split::Validation, threads, age)?;
         if !predicted.is_empty() {
             (trees, training) = fit(&[Split::Train, Split::Validation])?;
         }
