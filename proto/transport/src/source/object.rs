@@ -17,6 +17,9 @@ use crate::s3::{Failure, Folder, Location, Server, collect, list, read, size_byt
 /// Objects up to this size are held in memory.
 const HELD_BYTES: u64 = 32 << 20;
 
+/// Objects that are tried when one may not be read.
+const LOOKED_AT: usize = 8;
+
 /// Folders that are listed at a time.
 const FOLDERS: usize = 16;
 
@@ -51,6 +54,9 @@ pub(super) async fn open(
     });
     match opened.await {
         Ok(opened) => Ok(opened),
+        Err(failure) if failure.is_denied() && is_shut(server, place).await => {
+            Err(failure.during(server.what("read", &uri)))
+        }
         Err(failure) => rejected(failure, path, &uri).map_or_else(
             |failure| Err(failure.during(server.what("read", &uri))),
             |reject| Ok(Err(reject)),
@@ -64,6 +70,27 @@ async fn receive(answer: GetObjectOutput, n_bytes: u64) -> Result<Audio, Failure
     } else {
         spool(answer).await.map(Audio::from)
     }
+}
+
+/// Whether none of a root's first objects may be read: that is the keys' fault, which must not
+/// cost the recordings.
+async fn is_shut(server: &Server, place: &Location) -> bool {
+    let (bucket, prefix) = (place.bucket.clone(), place.prefix.clone());
+    let mut objects = pin!(list(server, Folder { bucket, prefix, after: None, alone: false }));
+    for _ in 0..LOOKED_AT {
+        let object = match objects.try_next().await {
+            Ok(Some(object)) => object,
+            Ok(None) => return true,
+            // Who may not list may read what others have listed.
+            Err(_) => return false,
+        };
+        let first = server.client.get_object().bucket(&place.bucket).key(object.key);
+        match first.range("bytes=0-0").send().await {
+            Err(error) if Failure::of(&error).is_denied() => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Tells the recording's fault from the world's.

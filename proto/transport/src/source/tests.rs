@@ -214,6 +214,27 @@ async fn objects_are_opened_as_they_were_planned() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_may_read_nothing_reject_nothing() {
+    let s3 = TestS3::start().await;
+    for (name, key) in [("shut", "a.wav"), ("shut", "b/c.wav"), ("open", "a.wav"), ("open", "b")] {
+        s3.put(name, key, "abc").await.unwrap();
+    }
+    if !s3.deny(&["shut/*", "open/a.wav"]).await {
+        eprintln!("SKIPPED: this server is not the test's own");
+        return;
+    }
+    let sources = s3.sources(None);
+    let stats = sources.stats(&s3.uri("shut"), &["a.wav"]).await.unwrap();
+    for planned in [None, stats.get("a.wav")] {
+        let error = sources.open(&s3.uri("shut"), "a.wav", planned, LIMIT).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Permanent);
+        assert!(error.to_string().contains("s3:GetObject"), "{error}");
+    }
+    // One among others is its own fault.
+    assert_eq!(read(&sources, &s3.uri("open"), "a.wav", None).await, "unreadable_audio");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_object_is_spooled() {
     let s3 = TestS3::start().await;
     let bytes: Vec<u8> = (0..(33u32 << 18)).flat_map(u32::to_le_bytes).collect();

@@ -95,6 +95,25 @@ impl TestS3 {
         let failed = |error| Failure::of(&error).during(format!("put {key}"));
         request.send().await.map(drop).map_err(failed)
     }
+
+    /// Lets nobody read objects whose keys are like one of `keys`; false if the server is not the
+    /// test's own.
+    ///
+    /// # Panics
+    /// If the server does not take it.
+    pub async fn deny(&self, keys: &[&str]) -> bool {
+        let Location { bucket, prefix } = &self.place;
+        let resource = |key: &&str| format!(r#""arn:aws:s3:::{bucket}/{prefix}{key}""#);
+        let resources = keys.iter().map(resource).collect::<Vec<_>>().join(",");
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":[{resources}]}}]}}"#
+        );
+        if self.watch.is_some() {
+            let request = self.server.client.put_bucket_policy().bucket(bucket);
+            request.policy(policy).send().await.expect("a policy");
+        }
+        self.watch.is_some()
+    }
 }
 
 impl Drop for TestS3 {
