@@ -2,7 +2,7 @@
 cache := $(or $(VOXAGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/voxage)
 export PATH := $(cache)/tools/bin:$(PATH)
 
-.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models bench-trees bench-networks bench-gpu bench-scale bench-serve check-export check-upgrade chaos fuzz clean
+.PHONY: help setup build demo test lint check-deploy bench-extract bench-loader bench-steps bench-models docs-report bench-trees bench-networks bench-gpu bench-scale bench-serve check-export check-upgrade chaos fuzz clean
 
 data := $(or $(VOXAGE_DATA),../shared/data)
 
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-networks            the training step's time of every network"
 	@echo "make bench-gpu                 samples a second on a GPU, beside PyTorch"
 	@echo "make bench-models SEEDS=3      every model and setting on the same folds; goes on where it was"
+	@echo "make docs-report               docs/report.html and its picture, of these"
 	@echo "make bench-trees               trees on the same folds, and blended with the default"
 	@echo "make bench-scale               planning, dispatch and workers at scale, on servers of its own"
 	@echo "make bench-serve               latency and throughput of predictions over HTTP"
@@ -92,6 +93,12 @@ bench-serve: build
 bench-models: build
 	@VOXAGE_WEIGHTS=$$(deploy/weights) tests/bench/models.py $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage \
 	  "$(data)" "$(cache)/bench-models" --seeds "$(or $(SEEDS),3)"
+
+# docs/report.html and its picture, of a study of bench-models, which must have been run.
+docs-report: build
+	@deploy/setup test
+	@$$(deploy/venv tests/python/browser.txt) tests/bench/report.py $$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/voxage \
+	  "$(cache)/bench-models" docs
 
 # Trees on the folds of bench-models, which must have been run.
 bench-trees: build

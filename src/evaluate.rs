@@ -19,11 +19,11 @@ use crate::{Call, output, report, study as carrying_out, train};
 pub const KEYS: Keys = train::KEYS;
 
 pub fn command() -> Command {
-    let count = |name: &'static str, help: &'static str| {
+    let count = |name: &'static str, least: u64, help: &'static str| {
         Arg::new(name)
             .long(name)
             .value_name("N")
-            .value_parser(value_parser!(u64).range(1..))
+            .value_parser(value_parser!(u64).range(least..=1000))
             .help(help)
     };
     let column = |name: &'static str, help: &'static str| {
@@ -46,10 +46,13 @@ pub fn command() -> Command {
                 .help("Write the predictions to this CSV file too"),
         )
         .arg(
-            count("cv", "Cut the speakers into N folds, and hold out one after the other")
+            count("cv", 2, "Cut the speakers into N folds, and hold out one after the other")
                 .conflicts_with("model"),
         )
-        .arg(count("seeds", "With --cv: so many seeds, from --seed on [default: 1]").requires("cv"))
+        .arg(
+            count("seeds", 1, "With --cv: so many seeds, from --seed on [default: 1]")
+                .requires("cv"),
+        )
         .arg(
             column("by", "With --cv: errors by the values of a column, too; may be repeated")
                 .action(ArgAction::Append),

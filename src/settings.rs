@@ -158,7 +158,12 @@ pub fn args(keys: Keys) -> impl Iterator<Item = Arg> {
             } else {
                 format!("{help} [default: {default}]")
             };
-            Arg::new(*key).long(flag(key)).value_name("VALUE").help(help).help_heading(heading)
+            Arg::new(*key)
+                .long(flag(key))
+                .value_name("VALUE")
+                .help(help)
+                .help_heading(heading)
+                .allow_negative_numbers(true)
         },
     );
     let file = |name: &'static str, help: &'static str| {

@@ -185,9 +185,16 @@ pub fn shown(findings: &Findings) -> String {
             "held",
             "width"
         );
-        for held in std::iter::once(&intervals.all).chain(&intervals.bands) {
+        for held in intervals.parts() {
             let share = format!("{:.1} %", 100.0 * held.share);
             let _ = writeln!(text, "{:24} {:>6} {share:>8} {:>8.1}", held.name, held.n, held.width);
+        }
+        if intervals.without > 0 {
+            let _ = writeln!(
+                text,
+                "{} predictions have none: too few recordings were there to calibrate by",
+                intervals.without
+            );
         }
     }
     for warning in findings.leaks.warnings() {

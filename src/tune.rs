@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Arg, Command, value_parser};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use voxage_coordinator::study::{Part, Request, Search, Study, Trial, Values};
 
 use crate::settings::Keys;
@@ -21,7 +21,27 @@ pub const KEYS: Keys =
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Space {
-    train: BTreeMap<String, Values>,
+    train: toml::Table,
+}
+
+/// What may be tried, by the settings' names; a table in a table is part of a name.
+fn values(table: toml::Table, before: &str) -> Result<BTreeMap<String, Values>> {
+    let mut all = BTreeMap::new();
+    for (name, value) in table {
+        let name = format!("{before}{name}");
+        match value {
+            toml::Value::Table(inner) if !inner.contains_key("low") => {
+                all.extend(values(inner, &format!("{name}."))?);
+            }
+            value => {
+                let read = value.try_into().ok().with_context(|| {
+                    format!("train.{name}: give a list of values, or {{ low = …, high = … }} with log = true or whole = true")
+                });
+                all.insert(name, read?);
+            }
+        }
+    }
+    Ok(all)
 }
 
 pub fn command() -> Command {
@@ -29,7 +49,7 @@ pub fn command() -> Command {
         Arg::new(name)
             .long(name)
             .value_name("N")
-            .value_parser(value_parser!(u64).range(2..))
+            .value_parser(value_parser!(u64).range(2..=1000))
             .default_value(default)
             .help(help)
     };
@@ -41,7 +61,8 @@ pub fn command() -> Command {
              architecture = [\"se-resnet\", \"ecapa\"]\n  \
              learning_rate = { low = 1e-4, high = 3e-3, log = true }\n  \
              dropout = { low = 0.1, high = 0.6 }\n  \
-             epochs = { low = 10, high = 40, whole = true }\n\n\
+             epochs = { low = 10, high = 40, whole = true }\n  \
+             augment.noise_db = [0, 3]\n\n\
              Settings are drawn from it, measured on one fold of speakers, the better half on two, \
              and so on to all folds of the last. The settings of the command line and the files are \
              tried as they are, too. What is done is not done again; with --queue, trainers do it.",
@@ -63,7 +84,8 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let count = |name: &str| call.matches.get_one::<u64>(name).copied().unwrap_or_default();
     let file = call.matches.get_one::<PathBuf>("space").context("no --space")?;
     let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-    let space: Space = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    let space = || values(toml::from_str::<Space>(&text)?.train, "");
+    let space = space().with_context(|| format!("{}", file.display()))?;
     let store = settings.existing_store().await?;
     let request = Request {
         manifest: train::newest(&*store, settings).await?,
@@ -74,7 +96,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         hold_out: None,
     };
     let study = Study::open(&*store, request.clone()).await?;
-    let search = Search { study: request, space: space.train, trials: count("trials") };
+    let search = Search { study: request, space, trials: count("trials") };
     search.begin(&*store).await.with_context(|| format!("{}", file.display()))?;
     let mut failed = BTreeMap::new();
     let trials = loop {
@@ -98,8 +120,13 @@ fn table(trials: &[Trial]) -> String {
     let mut text = format!("{:>5} {:>5} {:>7}  settings\n", "trial", "folds", "RMSE");
     for Trial { number, drawn, folds, rmse, failed, .. } in trials {
         let rmse = rmse.map_or("–".to_owned(), |rmse| format!("{rmse:.2}"));
-        let flag = |(name, value): (&String, &serde_json::Value)| {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let flag = |(name, value): (&String, &Value)| {
+            let text =
+                |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = match value {
+                Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
+                value => text(value),
+            };
             format!("--{} {value}", name.replace(['.', '_'], "-"))
         };
         let mut what = drawn.iter().map(flag).collect::<Vec<_>>().join(" ");

@@ -54,6 +54,11 @@ fn a_blend_says_the_weighted_mean_of_its_members() {
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["model"], "models/age/versions/00000004/");
     assert!(made["evaluation"]["test"]["rmse"].as_f64().unwrap() > 0.0);
+    for told in ["report.html", "card.md"] {
+        let told = place.path("root").join("models/age/versions/00000004").join(told);
+        let told = std::fs::read_to_string(told).unwrap();
+        assert!(told.contains("0.25 of age, version 1, 0.25 of age, version 2, 0.50 of age, v"));
+    }
 
     let members = ["age@1", "age@2", "age@3"].map(|model| predicted(&place, model));
     for (i, [age, low, high]) in predicted(&place, "age@4").into_iter().enumerate() {
@@ -164,16 +169,22 @@ fn a_search_halves_its_trials_and_goes_on_where_it_was() {
     assert!((rmse - trials[0]["rmse"].as_f64().unwrap()).abs() < 1e-3, "{rmse}");
 
     // A draw that cannot be trained is told, and stops nothing.
-    let space = place.write("blend.toml", "[train]\narchitecture = [\"blend\"]\n");
+    let space = place.write(
+        "gone.toml",
+        "[train]\narchitecture = [\"efficientnet-b0\"]\npretrained = [\"gone\"]\n",
+    );
     let found = tune(&space, &[]);
     assert!(found.status.success(), "{}", stderr(&found));
-    assert!(stdout(&found).contains("failed: setting train.architecture"), "{}", stdout(&found));
+    assert!(stdout(&found).contains("  (failed: "), "{}", stdout(&found));
     for (text, said) in [
         ("[train]\nsize = [1]\n", "there is no setting train.size"),
         ("[train]\nepochs = { low = 5, high = 1 }\n", "low must be below high"),
         ("[train]\nlearning_rate = { low = 0.1, high = inf }\n", "low must be below high"),
         ("[train]\ndropout = [2.0]\n", "train.dropout must be"),
         ("[train]\ntarget = [\"height\"]\n", "unknown variant"),
+        ("[train]\narchitecture = [\"blend\"]\n", "no training makes a blend"),
+        ("[train]\nepochs = 5\n", "train.epochs: give a list"),
+        ("[train.augment]\nnoise = [1]\n", "there is no setting train.augment.noise"),
         ("epochs = [1]\n", "epochs"),
     ] {
         let refused = tune(&place.write("bad.toml", text), &[]);

@@ -130,13 +130,14 @@ fn values_of_a_column_are_held_out() {
             "no recording with an age has anything in column 'sauce'",
         ),
         (&["--cv", "5", "--against", "feed"], "there is no study 'feed'"),
-        (&["--cv", "1"], "2 to 1000 folds"),
     ] {
         let refused = evaluate(args);
         assert_eq!(refused.status.code(), Some(1), "{args:?}");
         assert!(stderr(&refused).contains(said), "{args:?}: {}", stderr(&refused));
     }
-    assert_eq!(evaluate(&["--by", "source"]).status.code(), Some(2));
+    for wrong in [&["--by", "source"][..], &["--cv", "1"], &["--cv", "5", "--seeds", "1001"]] {
+        assert_eq!(evaluate(wrong).status.code(), Some(2), "{wrong:?}");
+    }
     let refused = evaluate(&[]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("train.architecture is about trainings"));

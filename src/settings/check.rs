@@ -2,6 +2,8 @@
 
 use anyhow::{Result, anyhow, bail};
 
+use voxage_contract::training::Architecture;
+
 use super::{Settings, redacted};
 
 impl Settings {
@@ -47,6 +49,11 @@ impl Settings {
             // What it is instead may hold a password.
             bail!(
                 "setting queue is no URL like amqp://user:password@host:port/vhost, or amqps://…"
+            );
+        }
+        if self.train.architecture == Architecture::Blend {
+            bail!(
+                "setting train.architecture: no training makes a blend, `voxage models blend` does"
             );
         }
         self.train.check().map_err(|why| anyhow!("setting {why}"))

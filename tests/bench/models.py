@@ -36,6 +36,7 @@ WAYS = [
     ("… time shift", False, [*REPORT, "--augment-shift", "24"]),
     ("… mixup", False, [*REPORT, "--augment-mixup", "0.4"]),
     ("… EMA", False, [*REPORT, "--ema", "0.98"]),
+    ("… constant learning rate", False, [*REPORT, "--schedule", "constant"]),
     ("… robust scaling", False, [*REPORT, "--scaling", "robust"]),
     ("… steps in bf16", False, [*REPORT, "--device", "cpu-bf16"]),
     ("… all recordings, to the end", False, [*REPORT, "--validation-share", "0"]),

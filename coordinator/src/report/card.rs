@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use voxage_contract::scores::AGE_BANDS;
+use voxage_contract::training::BlendPart;
 
-use super::{Data, Report};
+use super::{Data, Report, spoken};
 use crate::drift::Drift;
 use crate::study::{Bounded, Cell};
 
@@ -15,9 +16,18 @@ pub(super) const PROHIBITED: &str = "Intended for statistics over many recording
     recordings that were made or are used without consent. An estimate is off by years, for some voices by \
     decades.";
 
+/// How a blend was learned.
+pub(super) const MEMBERS_LEARNED: &str = "Its members learned as their own cards say.\n";
+
 /// What it estimates ages from.
 pub(super) fn uses(report: &Report) -> String {
-    format!("recordings of their voices, by {}", report.settings.architecture.name())
+    let member = |part: &BlendPart| format!("{:.2} of {}", part.weight, spoken(&part.version));
+    let members: Vec<_> = report.members.iter().map(member).collect();
+    let mut how = report.settings.architecture.name().to_owned();
+    if !members.is_empty() {
+        how = format!("a weighted mean of models: {}", members.join(", "));
+    }
+    format!("recordings of their voices, by {how}")
 }
 
 /// Under which licence the data is, as far as it says so.
@@ -126,7 +136,12 @@ pub fn card(report: &Report) -> String {
     for warning in drift.iter().flat_map(Drift::warnings) {
         let _ = writeln!(text, "- Its data has drifted from the champion's: {warning}.");
     }
-    let settings = serde_json::to_string_pretty(settings).unwrap_or_default();
-    let _ = writeln!(text, "\n## Training\n```json\n{settings}\n```");
+    text += "\n## Training\n";
+    if report.members.is_empty() {
+        let settings = serde_json::to_string_pretty(settings).unwrap_or_default();
+        let _ = writeln!(text, "```json\n{settings}\n```");
+    } else {
+        text += MEMBERS_LEARNED;
+    }
     text
 }

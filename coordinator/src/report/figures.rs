@@ -5,7 +5,7 @@ use voxage_contract::training::Metric;
 
 use super::svg::{Plot, bars};
 use super::{Point, Report};
-use crate::study::{Cell, Cells, Coverage};
+use crate::study::{Cell, Cells, Coverage, Held};
 
 /// A plot with what it shows.
 pub(super) struct Figure {
@@ -154,26 +154,29 @@ pub(super) fn parts(report: &Report) -> Vec<Figure> {
 
 /// The share of ages that intervals hold, and how wide they are.
 pub(super) fn intervals(coverage: &Coverage) -> Vec<Figure> {
-    let every = || std::iter::once(&coverage.all).chain(&coverage.bands);
     let nominal = 100.0 * coverage.nominal;
-    let shares: Vec<_> = every()
-        .map(|held| {
-            let share = 100.0 * held.share;
-            (held.name.clone(), format!("n = {}", held.n), share, Some(nominal))
-        })
-        .collect();
-    let widths: Vec<_> = every()
-        .map(|held| (held.name.clone(), format!("n = {}", held.n), held.width, None))
-        .collect();
+    let row = |held: &Held, value, promised| {
+        (held.name.clone(), format!("n = {}", held.n), value, promised)
+    };
+    let by_age = 1 + coverage.bands.len();
+    let promised = |i| (i < by_age).then_some(nominal);
+    let parts = coverage.parts().enumerate();
+    let shares: Vec<_> =
+        parts.map(|(i, held)| row(held, 100.0 * held.share, promised(i))).collect();
+    let widths: Vec<_> = coverage.parts().map(|held| row(held, held.width, None)).collect();
     vec![
         Figure {
             title: "Ages within their interval".into(),
-            says: format!("By predicted age, beside the {nominal:.0} % that is promised."),
+            says: format!(
+                "By predicted age, beside the {nominal:.0} % that is promised, and by true age, for \
+                 which nothing is. n counts the predictions of all seeds; {} more have no interval.",
+                coverage.without
+            ),
             plot: bars(&shares, (1, " %"), "Share of ages within their interval"),
         },
         Figure {
             title: "Mean width of intervals in years".into(),
-            says: "By predicted age.".into(),
+            says: "By predicted and by true age.".into(),
             plot: bars(&widths, (1, ""), "Width of intervals"),
         },
     ]

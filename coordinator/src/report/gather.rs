@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 use voxage_contract::scores::AGE_BANDS;
-use voxage_contract::training::{Metric, TrainSettings, Trained};
+use voxage_contract::training::{BlendPart, Metric, TrainSettings, Trained};
 use voxage_contract::{Name, SealedManifest, keys};
 use voxage_transport::Store;
 
@@ -27,6 +27,8 @@ struct Card {
     run: String,
     manifest: String,
     settings: TrainSettings,
+    #[serde(default)]
+    members: Vec<BlendPart>,
 }
 
 /// Recordings of the data set that a model version was trained on.
@@ -37,7 +39,8 @@ pub(super) async fn recordings(store: &dyn Store, version: &str) -> Result<u64> 
 }
 
 pub(super) async fn model(store: &dyn Store, version: &str) -> Result<Report> {
-    let Card { run, manifest, settings } = read(store, &format!("{version}card.json")).await?;
+    let Card { run, manifest, settings, members } =
+        read(store, &format!("{version}card.json")).await?;
     let trained: Trained = read(store, &keys::run(&run, "result.json")).await?;
     let mut cases = cases(store, &manifest).await?;
     // Tested are those that the table has.
@@ -61,6 +64,7 @@ pub(super) async fn model(store: &dyn Store, version: &str) -> Result<Report> {
     let name = format!("Model {}", spoken(version));
     let mut report =
         report(store, name, settings, how, found, (&manifest, cases, seeds), curves).await?;
+    report.members = members;
     report.drift = match keys::version_of(version) {
         Some((model, number)) => from_champion(store, &model, number, &manifest).await?,
         None => None,
@@ -143,7 +147,17 @@ async fn report(
         }
     }
     curves.retain(|curve| !curve.is_empty());
-    Ok(Report { name, settings, how, findings, points, curves, data, drift: None })
+    Ok(Report {
+        name,
+        settings,
+        how,
+        findings,
+        points,
+        curves,
+        data,
+        drift: None,
+        members: Vec::new(),
+    })
 }
 
 /// The ends of a run's epochs.

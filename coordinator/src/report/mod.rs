@@ -10,7 +10,7 @@ mod mel;
 mod page;
 mod svg;
 
-use voxage_contract::training::{Metric, TrainSettings};
+use voxage_contract::training::{BlendPart, Metric, TrainSettings};
 use voxage_transport::{Store, StoreExt as _};
 
 pub use card::card;
@@ -27,6 +27,8 @@ pub struct Report {
     pub name: String,
     /// How it was learned.
     pub settings: TrainSettings,
+    /// What a blend is the weighted mean of, with settings of their own; else nothing.
+    pub members: Vec<BlendPart>,
     /// How it was measured, as a sentence.
     pub how: String,
     /// What was found.

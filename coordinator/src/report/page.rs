@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::card::{PROHIBITED, licence, limits, uses};
+use super::card::{MEMBERS_LEARNED, PROHIBITED, licence, limits, uses};
 use super::figures::{self, Figure};
 use super::gather::{BEST, WORST};
 use super::svg::escaped;
@@ -156,8 +156,14 @@ fn leaks(findings: &Findings) -> String {
     let mut text = "<h2>What may have leaked</h2>\n".to_owned();
     let warnings = findings.leaks.warnings();
     if warnings.is_empty() {
-        text += "<p>Nothing was found: no speaker, no audio and nearly no features twice on both sides of a fold.</p>\n";
+        text +=
+            "<p>Nothing was found: no speaker and no audio twice on both sides of a fold.</p>\n";
     }
+    text += match findings.leaks.near {
+        None => "<p>Features were not compared: there are too many recordings.</p>\n",
+        Some(0) => "<p>No features are nearly the same.</p>\n",
+        Some(_) => "",
+    };
     for warning in warnings {
         let _ = writeln!(text, "<p class=\"warning\">{}.</p>", escaped(&warning));
     }
@@ -228,6 +234,9 @@ fn use_and_limits(report: &Report) -> String {
 }
 
 fn settings(report: &Report) -> String {
+    if !report.members.is_empty() {
+        return format!("<h2>Settings</h2>\n<p>{MEMBERS_LEARNED}</p>\n");
+    }
     let mut text =
         "<h2>Settings</h2>\n<details><summary>All settings of the training</summary>\n<table>\n"
             .to_owned();

@@ -12,8 +12,21 @@ pub struct Coverage {
     pub nominal: f64,
     /// All of them.
     pub all: Held,
-    /// By predicted age.
+    /// By predicted age, which they are calibrated by.
     pub bands: Vec<Held>,
+    /// By true age, which they are not.
+    #[serde(default)]
+    pub ages: Vec<Held>,
+    /// Predictions without one: too few recordings were there to calibrate by.
+    #[serde(default)]
+    pub without: u64,
+}
+
+impl Coverage {
+    /// All intervals, then parts of them.
+    pub fn parts(&self) -> impl Iterator<Item = &Held> {
+        std::iter::once(&self.all).chain(&self.bands).chain(&self.ages)
+    }
 }
 
 /// Some intervals.
@@ -21,7 +34,7 @@ pub struct Coverage {
 pub struct Held {
     /// Which.
     pub name: String,
-    /// How many.
+    /// How many: of each seed one for a recording.
     pub n: u64,
     /// The share of them that hold the age.
     pub share: f64,
@@ -29,31 +42,45 @@ pub struct Held {
     pub width: f64,
 }
 
+/// An interval: the bands of the predicted and the true age, whether it holds that, its width.
+struct Row {
+    predicted: usize,
+    age: usize,
+    holds: bool,
+    width: f64,
+}
+
 /// Holds intervals against ages; none if there is no interval of a finite width.
 pub(crate) fn coverage(nominal: f64, cases: &[&Case], seeds: &[Vec<Guess>]) -> Option<Coverage> {
-    let mut rows = Vec::new();
+    let (mut rows, mut without) = (Vec::new(), 0);
     for (case, guess) in seeds.iter().flat_map(|guesses| cases.iter().zip(guesses)) {
-        if let Some([low, high]) = guess.interval
-            && (high - low).is_finite()
-        {
-            rows.push((age_band(guess.age), (low..=high).contains(&case.age), high - low));
-        }
-    }
-    let held = |name: &str, rows: &[&(usize, bool, f64)]| {
-        let mean = |value: &dyn Fn(&(usize, bool, f64)) -> f64| {
-            rows.iter().map(|row| value(row)).sum::<f64>() / rows.len() as f64
+        let Some([low, high]) = guess.interval.filter(|[low, high]| (high - low).is_finite())
+        else {
+            without += 1;
+            continue;
         };
+        let (predicted, age) = (age_band(guess.age), age_band(case.age));
+        let holds = (low..=high).contains(&case.age);
+        rows.push(Row { predicted, age, holds, width: high - low });
+    }
+    let held = |name: String, within: &dyn Fn(&&Row) -> bool| {
+        let rows: Vec<_> = rows.iter().filter(within).collect();
         let n = rows.len() as u64;
-        let (share, width) = (mean(&|row| f64::from(row.1)), mean(&|row| row.2));
-        (n > 0).then(|| Held { name: name.to_owned(), n, share, width })
+        let share = rows.iter().filter(|row| row.holds).count() as f64 / n as f64;
+        let width = rows.iter().map(|row| row.width).sum::<f64>() / n as f64;
+        (n > 0).then_some(Held { name, n, share, width })
     };
-    let of_band = |band: usize| {
-        let of: Vec<_> = rows.iter().filter(|row| row.0 == band).collect();
-        held(AGE_BANDS[band], &of)
+    let bands = AGE_BANDS.iter().enumerate();
+    let of_predicted = |(band, name): (usize, &&str)| {
+        held(format!("predicted {name}"), &|row| row.predicted == band)
     };
+    let of_age =
+        |(band, name): (usize, &&str)| held(format!("truly {name}"), &|row| row.age == band);
     Some(Coverage {
         nominal,
-        all: held("all", &rows.iter().collect::<Vec<_>>())?,
-        bands: (0..AGE_BANDS.len()).filter_map(of_band).collect(),
+        all: held("all".into(), &|_| true)?,
+        bands: bands.clone().filter_map(of_predicted).collect(),
+        ages: bands.filter_map(of_age).collect(),
+        without,
     })
 }

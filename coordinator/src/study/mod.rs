@@ -235,9 +235,12 @@ pub async fn studies(store: &dyn Store) -> Result<Vec<Listed>> {
         if let Some(study) = keys::study_of(&key)
             && key.ends_with(REQUEST)
         {
-            let findings = result(store, study).await?;
-            let request = read(store, &key).await?;
-            all.push(Listed { study: study.to_owned(), request, findings });
+            match listed(store, study, &key).await {
+                Err(error @ Error::Damaged { .. }) => {
+                    tracing::warn!(study, %error, "left out");
+                }
+                listed => all.push(listed?),
+            }
         }
     }
     Ok(all)
@@ -265,6 +268,11 @@ impl Listed {
     pub async fn open(&self, store: &dyn Store) -> Result<Study> {
         Study::open(store, self.request.clone()).await
     }
+}
+
+async fn listed(store: &dyn Store, study: &str, request: &str) -> Result<Listed> {
+    let (request, findings) = (read(store, request).await?, result(store, study).await?);
+    Ok(Listed { study: study.to_owned(), request, findings })
 }
 
 async fn result(store: &dyn Store, study: &str) -> Result<Option<Findings>> {

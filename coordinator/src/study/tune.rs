@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use voxage_contract::digest::Digest;
-use voxage_contract::training::{TrainSettings, Trained};
+use voxage_contract::training::{Architecture, TrainSettings, Trained};
 use voxage_contract::{Rng, keys};
 use voxage_transport::{Store, StoreExt as _};
 
@@ -101,6 +101,9 @@ impl Search {
         }
         for number in 1..self.trials {
             let trial = self.trial(number)?;
+            if trial.settings.architecture == Architecture::Blend {
+                return Err(Error::Study("architecture: no training makes a blend".into()));
+            }
             trial
                 .settings
                 .check()

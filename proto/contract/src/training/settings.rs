@@ -152,8 +152,8 @@ impl TrainSettings {
             ("learning_rate", above_0(self.learning_rate), "more than 0, and finite"),
             (
                 "weight_decay",
-                (0.0..f64::INFINITY).contains(&self.weight_decay),
-                "at least 0, and finite",
+                self.weight_decay >= 0.0 && self.weight_decay * self.learning_rate < 1.0,
+                "at least 0, and less than 1 / learning_rate",
             ),
             ("dropout", share(self.dropout), "from 0 to below 1"),
             ("drop_path", share(self.drop_path), "from 0 to below 1"),
