@@ -66,9 +66,11 @@ async fn find(store: &dyn Store, name: &str) -> Result<Report> {
     }
 }
 
-/// Puts page and card beside a new model version. A model without them is a model, too.
+/// Puts page and card beside a new model version, and tells of leaks. A model without them is a
+/// model, too.
 pub async fn beside(store: &dyn Store, version: &str) {
-    if let Err(error) = report::beside(store, version).await {
-        eprintln!("no report beside {version}: {error}");
+    match report::beside(store, version).await {
+        Ok(leaks) => leaks.iter().for_each(|leak| eprintln!("warning: {leak}")),
+        Err(error) => eprintln!("no report beside {version}: {error}"),
     }
 }

@@ -118,22 +118,22 @@ pub async fn of_study(store: &dyn Store, study: &Listed) -> Result<Report> {
 }
 
 /// Puts page and card beside a model version, unless they are there, or it would take long:
-/// not of more than 100,000 recordings.
+/// not of more than 100,000 recordings. Gives what may have leaked into its scores.
 ///
 /// # Errors
 /// If the store fails or an object of it is damaged.
-pub async fn beside(store: &dyn Store, version: &str) -> Result<()> {
+pub async fn beside(store: &dyn Store, version: &str) -> Result<Vec<String>> {
     let (html, md) = (format!("{version}{PAGE}"), format!("{version}{CARD}"));
     if store.exists(&html).await? && store.exists(&md).await? {
-        return Ok(());
+        return Ok(Vec::new());
     }
     if gather::recordings(store, version).await? > MOST {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let report = gather::model(store, version).await?;
     store.put_new(&md, card(&report).into()).await?;
     store.put_new(&html, page(&report).into()).await?;
-    Ok(())
+    Ok(report.findings.leaks.warnings())
 }
 
 /// Recordings of a data set, at most, for a report that nobody asked for.

@@ -156,8 +156,7 @@ fn leaks(findings: &Findings) -> String {
     let mut text = "<h2>What may have leaked</h2>\n".to_owned();
     let warnings = findings.leaks.warnings();
     if warnings.is_empty() {
-        text +=
-            "<p>Nothing was found: no speaker and no audio twice on both sides of a fold.</p>\n";
+        text += "<p>Nothing was found: no speaker and no audio was both learned from and tested on.</p>\n";
     }
     text += match findings.leaks.near {
         None => "<p>Features were not compared: there are too many recordings.</p>\n",

@@ -3,7 +3,7 @@
 //! Always holds: every recording is in one fold, no fold is empty, and each fold says of
 //! itself what is in it, so that trainings cut as this does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use voxage_contract::training::Fold;
 
@@ -33,9 +33,21 @@ pub(crate) fn cut(request: &Request, cases: &mut [Case]) -> Result<Vec<Fold>> {
         };
         return Err(Error::Study(format!("{what}: nothing is left to learn from")));
     }
-    for case in cases {
+    for case in &mut *cases {
         let value = value(case);
         case.fold = folds.iter().position(|fold| fold.has(case.speaker(), &value));
+    }
+    for fold in 0..folds.len() {
+        let held = cases.iter().filter(|case| case.fold == Some(fold));
+        let held: HashSet<_> = held.map(Case::speaker).collect();
+        if cases.iter().all(|case| held.contains(case.speaker())) {
+            return Err(Error::Study(format!(
+                "speakers tie the values of column '{}' together: all of them are in one fold, and \
+                 without what they said nothing is left to learn from; hold out another column, or \
+                 speakers (without --hold-out)",
+                request.hold_out.as_deref().unwrap_or_default()
+            )));
+        }
     }
     Ok(folds)
 }
@@ -137,6 +149,12 @@ mod tests {
         assert!(said.contains("'sauce'") && said.contains("there are: source, gender"), "{said}");
         let said = refused(request(5, Some("source")), &[("a", 3)]);
         assert!(said.contains("the same value"), "{said}");
+        let mut tied = cases(&[("a", 3), ("b", 3)]);
+        for (case, speaker) in tied.iter_mut().zip(["x", "y", "z"].iter().cycle()) {
+            case.recording.speaker = (*speaker).to_owned();
+        }
+        let said = cut(&request(5, Some("source")), &mut tied).unwrap_err().to_string();
+        assert!(said.contains("tie the values of column 'source'"), "{said}");
         assert!(refused(request(5, None), &[("a", 1)]).contains("too few speakers"));
         assert!(refused(request(1, None), &[("a", 9)]).contains("2 to 1000 folds"));
     }

@@ -61,15 +61,15 @@ impl Leaks {
         let counts = [
             (
                 self.speakers_alike,
-                "pairs of speakers' names on both sides of a fold differ in case or spaces only: give each speaker one name",
+                "pairs of speakers' names, one learned from and one tested on, differ in case or spaces only: give each speaker one name",
             ),
             (
                 self.same_audio,
-                "pairs of recordings on both sides of a fold have the same audio: leave one of each out",
+                "pairs of recordings, one learned from and one tested on, have the same audio: leave one of each out",
             ),
             (
                 near,
-                "pairs of recordings on both sides of a fold have nearly the same features: they may be one recording",
+                "pairs of recordings, one learned from and one tested on, have nearly the same features: they may be one recording",
             ),
             (
                 self.nameless,
