@@ -19,7 +19,7 @@ const COMPARED: usize = 10_000;
 const COSINE: f64 = 0.98;
 
 /// Tables are of one recording, or nearly, if this share of their values...
-const SHARE: f64 = 0.6;
+const SHARE: f64 = 0.55;
 
 /// ... differs by less than this many standard deviations: loudness, a codec or a cut changes
 /// some values much and leaves the others.
