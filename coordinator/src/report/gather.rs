@@ -49,10 +49,14 @@ pub(super) async fn model(store: &dyn Store, version: &str) -> Result<Report> {
         case.fold = tested.contains(&case.recording.id).then_some(0);
     }
     let seeds = vec![guesses(store, &cases, &[trained.predictions]).await?];
+    let ridge = match trained.ridge {
+        Some(table) => Some(guesses(store, &cases, &[table]).await?),
+        None => None,
+    };
     let coverage = settings.coverage;
     let work = spawn_blocking(move || {
         let said = seeds.clone();
-        let material = Material { cases: &cases, seeds: said, ridge: None, by: &[], coverage };
+        let material = Material { cases: &cases, seeds: said, ridge, by: &[], coverage };
         (findings(&material), cases, seeds)
     });
     let (found, cases, seeds) = work.await?;

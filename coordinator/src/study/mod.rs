@@ -132,15 +132,7 @@ impl Study {
         let mut ways: Vec<_> = (0..*seeds).map(|i| of_seed(settings.seed + i)).collect();
         let has_inputs = |case: &Case| !case.table.is_empty() || case.embedding.is_some();
         if settings.architecture != Architecture::Ridge && self.cases.iter().any(has_inputs) {
-            // Whatever is measured, it is measured against the same.
-            let ridge = TrainSettings {
-                architecture: Architecture::Ridge,
-                validation_share: settings.validation_share,
-                validation_turn: settings.validation_turn,
-                threads: settings.threads,
-                ..TrainSettings::default()
-            };
-            ways.push((None, ridge));
+            ways.push((None, settings.ridge_beside()));
         }
         let folds = 0..self.folds.len();
         let of_way = |(seed, settings): &(Option<u64>, TrainSettings)| {

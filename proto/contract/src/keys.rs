@@ -265,6 +265,12 @@ pub fn predictions(run: &str, manifest: &str) -> String {
     self::run(run, &format!("predictions/{name}.csv"))
 }
 
+/// What a ridge said of the test split of a run's own manifest.
+#[must_use]
+pub fn ridge(run: &str) -> String {
+    self::run(run, "predictions/ridge.csv")
+}
+
 /// Where all schedules are.
 pub const SCHEDULES: &str = "schedules/";
 

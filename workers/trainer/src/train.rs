@@ -15,7 +15,7 @@ use crate::blend::{Blend, Member};
 use crate::conformal::Conformal;
 use crate::device;
 use crate::estimator::{Estimate, Estimates, Estimator};
-use crate::evaluate::{age, predicted};
+use crate::evaluate::{age, evaluate, predicted};
 use crate::fit::{self, Bench};
 use crate::gp::AgeProcess;
 use crate::measure::{earlier, leave_out, measure, measure_other, open};
@@ -154,7 +154,8 @@ fn carry_out(
     };
     run.finish_writing()?;
     measure_other(request, &**store, runtime, say)?;
-    Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
+    let ridge = ridge(request, (&**store, runtime), &dataset)?;
+    Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, (fitted, ridge))?)))
 }
 
 /// A training before its first step: from chance, a published checkpoint, or a model version.
@@ -203,7 +204,7 @@ fn conclude(
     store: &Arc<dyn Store>,
     runtime: &Handle,
     dataset: &Dataset,
-    fitted: Fitted,
+    (fitted, ridge): (Fitted, Option<String>),
 ) -> Result<Trained> {
     let run = request.run_id();
     let (settings, threads) = (&request.settings, request.upkeep.loader_threads);
@@ -244,9 +245,32 @@ fn conclude(
         validation_rmse,
         evaluation,
         predictions,
+        ridge,
     };
     put_json(&**store, runtime, &keys::run(&run, "result.json"), &trained)?;
     Ok(trained)
+}
+
+/// Key of what a ridge says of the test split, of the same recordings: a model that cannot beat
+/// it is not worth its while. None if the model is one itself, or a part of a study, which has
+/// its own.
+fn ridge(
+    request: &TrainRequest,
+    (store, runtime): (&dyn Store, &Handle),
+    dataset: &Dataset,
+) -> Result<Option<String>> {
+    let (settings, threads) = (request.settings.ridge_beside(), request.upkeep.loader_threads);
+    let spec = &dataset.manifest().spec;
+    let has_inputs = spec.columns().next().is_some() || spec.embedding.units() > 0;
+    let is_ridge = request.settings.architecture == settings.architecture;
+    if request.fold.is_some() || is_ridge || !has_inputs {
+        return Ok(None);
+    }
+    let Fitted { estimator, training, .. } = Fitted::process(dataset, &settings, threads)?;
+    let (_, table) = evaluate(dataset, (&estimator, None), training.mean_age, threads)?;
+    let key = keys::ridge(&request.run_id());
+    runtime.block_on(store.put_new(&key, table.into()))?;
+    Ok(Some(key))
 }
 
 /// What a fit came to.

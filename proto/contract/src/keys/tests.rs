@@ -50,6 +50,7 @@ fn only_keys_of_the_layout_are_known() {
         lease_end(&run_lease("0123456789abcdef"), 1),
         champion(&name, 1),
         predictions("0123456789abcdef", &manifest(&name, 1)),
+        ridge("0123456789abcdef"),
         schedule(&name, 1),
         taken(&name, &"0f".repeat(32)),
         fire(&name, "20261126T020000Z", "claim"),

@@ -159,6 +159,10 @@ pub struct Trained {
     pub evaluation: Evaluation,
     /// Key of the test split's predictions.
     pub predictions: String,
+    /// Key of those by a ridge that learned from the same recordings; none for a ridge, and for
+    /// a part of a cross-validation.
+    #[serde(default)]
+    pub ridge: Option<String>,
 }
 
 /// A measured model.

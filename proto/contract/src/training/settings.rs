@@ -214,6 +214,19 @@ impl TrainSettings {
         changed
     }
 
+    /// Those of the ridge that whatever is trained so is measured against: it learns from the
+    /// same recordings.
+    #[must_use]
+    pub fn ridge_beside(&self) -> Self {
+        Self {
+            architecture: Architecture::Ridge,
+            validation_share: self.validation_share,
+            validation_turn: self.validation_turn,
+            threads: self.threads,
+            ..Self::default()
+        }
+    }
+
     /// The names of settings that are not as by default although nothing depends on them.
     #[must_use]
     pub fn without_effect(&self) -> Vec<String> {

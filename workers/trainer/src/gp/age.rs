@@ -178,6 +178,7 @@ pub(crate) fn read(
     threads: usize,
     wanted: impl Fn(u64) -> bool + Clone + Send + Sync + 'static,
 ) -> impl Iterator<Item = Result<Vec<(Row, f64)>>> {
+    let taken = if columns.linear { All::Table } else { All::All };
     let mut before = 0;
     let each = splits.iter().map(move |&split| {
         let (columns, wanted, first_of_split) = (Arc::clone(columns), wanted.clone(), before);
@@ -190,7 +191,7 @@ pub(crate) fn read(
             };
             wanted.map(row).collect::<Vec<_>>()
         };
-        let pass = Pass { split, order: Order::Stored, columns: All::All, start: 0 };
+        let pass = Pass { split, order: Order::Stored, columns: taken, start: 0 };
         dataset.batches(pass, BATCH, threads, assemble).map(|rows| Ok(rows?))
     });
     each.flatten()

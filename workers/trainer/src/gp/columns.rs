@@ -35,7 +35,7 @@ const LOGARITHMIC: [(&str, f64); 16] = [
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
     /// Whether all that is looked at is the table and the embedding, along straight lines.
-    linear: bool,
+    pub(super) linear: bool,
     /// Numbers of the embedding; 0 if the spec has none.
     embedding: usize,
     /// The spec's columns.
