@@ -1,6 +1,16 @@
 //! Scores as a table for people.
 
-use voxage_contract::training::{Baseline, Evaluation, Scores};
+use voxage_contract::training::{Baseline, Evaluation, Scores, Trained};
+
+/// The scores of a training's model, and of the ridge beside it.
+pub fn trained(trained: &Trained) -> String {
+    let mut text = evaluation(&trained.evaluation);
+    if let Some(ridge) = trained.ridge.as_ref().filter(|ridge| ridge.scores.n > 0) {
+        text += "\n";
+        text += line("ridge", &ridge.scores, None).trim_end();
+    }
+    text
+}
 
 /// The scores of an evaluation, overall and by part, beside the baseline's.
 pub fn evaluation(evaluation: &Evaluation) -> String {
@@ -9,11 +19,11 @@ pub fn evaluation(evaluation: &Evaluation) -> String {
         "{:16} {:>5} {:>7} {:>7} {:>7} {:>7}   mean age {:.1}: {:>6} {:>6}\n",
         "test speakers", "n", "RMSE", "MAE", "R²", "r", test.baseline.age, "RMSE", "MAE"
     );
-    text += &line("all", &test.all, &test.baseline);
+    text += &line("all", &test.all, Some(&test.baseline));
     for cell in test.by_age_band.iter().chain(&test.by_gender) {
         // Within a part there is little variance to explain: only the errors say something.
         let scores = Scores { r2: None, pearson: None, ..cell.scores };
-        text += &line(&cell.name, &scores, &cell.baseline);
+        text += &line(&cell.name, &scores, Some(&cell.baseline));
     }
     if test.all.n == 0 {
         text +=
@@ -22,17 +32,12 @@ pub fn evaluation(evaluation: &Evaluation) -> String {
     text.trim_end().to_owned()
 }
 
-fn line(name: &str, scores: &Scores, baseline: &Baseline) -> String {
+fn line(name: &str, scores: &Scores, baseline: Option<&Baseline>) -> String {
     let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
-    format!(
-        "{name:16} {:>5} {:>7} {:>7} {:>7} {:>7}   {:14} {:>6} {:>6}\n",
-        scores.n,
-        number(scores.rmse),
-        number(scores.mae),
-        number(scores.r2),
-        number(scores.pearson),
-        "",
-        number(baseline.rmse),
-        number(baseline.mae),
-    )
+    let Scores { n, rmse, mae, r2, pearson, .. } = scores;
+    let own = [rmse, mae, r2, pearson].map(|score| format!(" {:>7}", number(*score))).concat();
+    let beside = baseline.map_or(String::new(), |Baseline { rmse, mae, .. }| {
+        format!("   {:14} {:>6} {:>6}", "", number(*rmse), number(*mae))
+    });
+    format!("{name:16} {n:>5}{own}{beside}\n")
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Command;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use voxage_contract::training::{Evaluation, Request, TrainRequest};
+use voxage_contract::training::{Request, TrainRequest, Trained};
 use voxage_contract::{Name, SealedManifest};
 use voxage_coordinator::dispatch::Missing;
 use voxage_coordinator::{Submission, plan, plan_all, registry, seal, submit};
@@ -54,10 +54,8 @@ struct Answer {
     dataset: Name,
     manifest: String,
     recordings: Recordings,
-    model: String,
-    evaluation: Evaluation,
-    run: String,
-    predictions: String,
+    #[serde(flatten)]
+    trained: Trained,
     elapsed_s: f64,
 }
 
@@ -113,20 +111,17 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         dataset,
         manifest: key,
         recordings: Recordings { submitted, rows, rejects, extracted },
-        model: trained.model,
-        evaluation: trained.evaluation,
-        run: trained.run,
-        predictions: trained.predictions,
+        trained,
         elapsed_s: start.elapsed().as_secs_f64(),
     };
     call.output.answer(&answer, || {
         format!(
             "data set {}: {submitted} recordings, {rows} rows, {rejects} rejects\nmodel {}\n{}\npredictions in {}/{}",
             answer.dataset,
-            answer.model,
-            report::evaluation(&answer.evaluation),
+            answer.trained.model,
+            report::trained(&answer.trained),
             settings.root,
-            answer.predictions,
+            answer.trained.predictions,
         )
     })?;
     Ok(ExitCode::SUCCESS)

@@ -128,7 +128,7 @@ fn shown(run: &Run, metrics: &[Metric]) -> String {
             "best epoch {}, model {}\n{}\n",
             result.best_epoch,
             result.model,
-            report::evaluation(&result.evaluation)
+            report::trained(result)
         );
     }
     text

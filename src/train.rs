@@ -93,7 +93,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
     };
     call.output.answer(&trained, || {
-        let evaluation = report::evaluation(&trained.evaluation);
+        let evaluation = report::trained(&trained);
         format!(
             "model {}\n{evaluation}\npredictions in {}/{}",
             trained.model, settings.root, trained.predictions

@@ -155,6 +155,10 @@ fn a_report_is_one_sound_page() {
     let ridge =
         json(&["train", "--root", &root, "--architecture", "ridge", "--model", "r", "--json"]);
     let rmse = ridge["evaluation"]["test"]["rmse"].as_f64().unwrap();
+    assert_eq!(
+        (&trained["ridge"]["scores"]["rmse"], &ridge["ridge"]),
+        (&rmse.into(), &Value::Null)
+    );
     let beside = format!("| ridge | {rmse:.2} |");
     for part in ["prohibited use", "Licence: not stated", "60 and over", "mean age", &beside] {
         assert!(card.contains(part), "{part}\n{card}");

@@ -50,7 +50,7 @@ pub(super) async fn model(store: &dyn Store, version: &str) -> Result<Report> {
     }
     let seeds = vec![guesses(store, &cases, &[trained.predictions]).await?];
     let ridge = match trained.ridge {
-        Some(table) => Some(guesses(store, &cases, &[table]).await?),
+        Some(ridge) => Some(guesses(store, &cases, &[ridge.predictions]).await?),
         None => None,
     };
     let coverage = settings.coverage;

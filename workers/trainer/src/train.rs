@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use voxage_contract::scores::scores;
-use voxage_contract::training::{Architecture, Event, TrainRequest, TrainSettings, Trained};
+use voxage_contract::training::{Architecture, Event, Ridge, TrainRequest, TrainSettings, Trained};
 use voxage_contract::{Kind, Split, keys, spec::EXTRACTOR_VERSION};
 use voxage_dataset::Dataset;
 use voxage_transport::{Store, StoreExt as _};
@@ -204,7 +204,7 @@ fn conclude(
     store: &Arc<dyn Store>,
     runtime: &Handle,
     dataset: &Dataset,
-    (fitted, ridge): (Fitted, Option<String>),
+    (fitted, ridge): (Fitted, Option<Ridge>),
 ) -> Result<Trained> {
     let run = request.run_id();
     let (settings, threads) = (&request.settings, request.upkeep.loader_threads);
@@ -251,14 +251,13 @@ fn conclude(
     Ok(trained)
 }
 
-/// Key of what a ridge says of the test split, of the same recordings: a model that cannot beat
-/// it is not worth its while. None if the model is one itself, or a part of a study, which has
-/// its own.
+/// How a ridge does that learns from the same recordings: a model that cannot beat it is not
+/// worth its while. None if the model is one itself, or a part of a study, which has its own.
 fn ridge(
     request: &TrainRequest,
     (store, runtime): (&dyn Store, &Handle),
     dataset: &Dataset,
-) -> Result<Option<String>> {
+) -> Result<Option<Ridge>> {
     let (settings, threads) = (request.settings.ridge_beside(), request.upkeep.loader_threads);
     let spec = &dataset.manifest().spec;
     let has_inputs = spec.columns().next().is_some() || spec.embedding.units() > 0;
@@ -267,10 +266,10 @@ fn ridge(
         return Ok(None);
     }
     let Fitted { estimator, training, .. } = Fitted::process(dataset, &settings, threads)?;
-    let (_, table) = evaluate(dataset, (&estimator, None), training.mean_age, threads)?;
-    let key = keys::ridge(&request.run_id());
-    runtime.block_on(store.put_new(&key, table.into()))?;
-    Ok(Some(key))
+    let (measured, table) = evaluate(dataset, (&estimator, None), training.mean_age, threads)?;
+    let predictions = keys::ridge(&request.run_id());
+    runtime.block_on(store.put_new(&predictions, table.into()))?;
+    Ok(Some(Ridge { scores: measured.test.all, predictions }))
 }
 
 /// What a fit came to.
