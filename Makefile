@@ -107,7 +107,7 @@ bench-trees: build
 
 # The training step of every network on the processor.
 bench-networks: setup
-	cargo run --release --locked -p voxage-trainer --example architectures -- 2
+	cargo run --release --locked -p voxage-trainer --example architectures -- 2 $(ARGS)
 
 # PYTHON (python3) has PyTorch 2.11 with CUDA; without a GPU, ARGS="--device cpu --batch 32 --steps 10" tries it.
 bench-gpu: setup

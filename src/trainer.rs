@@ -46,6 +46,11 @@ impl std::fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
+/// How often torch's threads look for work before they sleep. OpenMP's own 300,000 times are
+/// milliseconds, in which they keep a core from whoever would give them more: beside other work,
+/// a step takes up to twice as long then (docs/benchmarks.md).
+const SPIN: (&str, &str) = ("GOMP_SPINCOUNT", "10000");
+
 /// A trainer at work.
 pub struct Trainer {
     child: Child,
@@ -59,7 +64,12 @@ impl Trainer {
     /// If it is not there or does not start.
     pub async fn start(request: &Request) -> Result<Self> {
         let path = find()?;
-        let mut child = Command::new(&path)
+        let mut command = Command::new(&path);
+        let is_set = |name| std::env::var_os(name).is_some();
+        if !is_set(SPIN.0) && !is_set("OMP_WAIT_POLICY") {
+            command.env(SPIN.0, SPIN.1);
+        }
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
