@@ -102,7 +102,8 @@ fn about(request: &Request) -> String {
     let changed = request.settings.changed().into_iter();
     let changed = changed.filter(|(name, _)| !told.contains(&name.as_str()));
     let changed: String = changed.map(|(name, value)| format!(", {name} {value}")).collect();
-    format!("{architecture}{changed}, {folds}, {seeds}, on {}", request.manifest)
+    let by: String = request.by.iter().map(|column| format!(", by {column}")).collect();
+    format!("{architecture}{changed}, {folds}{by}, {seeds}, on {}", request.manifest)
 }
 
 fn listed(studies: &[Listed]) -> String {
