@@ -41,7 +41,9 @@ pub async fn make(call: &Call, store: &dyn Store, versions: &[(Name, u64)]) -> R
     };
     let request = Request::Train(Box::new(request));
     let made = train::trained(store, &request, &call.stop).await?;
-    call.output.answer(&made, || format!("model {}\n{}\n", made.model, report::trained(&made)))
+    call.output.answer(&made, || {
+        format!("model {}\n{}\n", made.model, report::evaluation(&made.evaluation))
+    })
 }
 
 /// Weights as shares.

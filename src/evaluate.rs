@@ -96,7 +96,7 @@ async fn one_model(call: &Call) -> Result<ExitCode> {
     });
     let hear = |event| {
         if let Event::Note { message } = event {
-            eprintln!("note: {message}");
+            say!("note: {message}");
         }
         Ok(())
     };
@@ -141,7 +141,7 @@ async fn all_speakers(call: &Call, folds: u64) -> Result<ExitCode> {
     let study = study::Study::begin(&*store, request).await?;
     if (study.folds.len() as u64) < folds {
         let n = study.folds.len();
-        eprintln!("note: {n} folds, not {folds}: the others would be empty");
+        say!("note: {n} folds, not {folds}: the others would be empty");
     }
     carrying_out::carry_out(&*store, settings, &study, &call.stop).await?;
     let findings = study.conclude(&*store).await?;

@@ -2,6 +2,8 @@
 
 #[macro_use]
 mod misuse;
+#[macro_use]
+mod say;
 
 mod blend;
 mod cancel;
@@ -195,7 +197,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: {error}");
+            say!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -218,7 +220,7 @@ fn main() -> ExitCode {
                 // A verb that computes on this thread hears nothing.
                 tokio::time::sleep(2 * GRACE).await;
             }
-            eprintln!("error: stopped");
+            say!("error: stopped");
             std::process::exit(1);
         });
         let stopped = async {

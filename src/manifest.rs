@@ -75,7 +75,7 @@ pub fn refuse_structural(manifest: &Path, checked: &Checked) -> Result<()> {
     if structural.is_empty() {
         return Ok(());
     }
-    eprint!("{}", listed(manifest, &structural));
+    say!("{}", listed(manifest, &structural).trim_end());
     bail!(
         "{} is not taken before {} of its problems are mended; nothing was done",
         manifest.display(),

@@ -40,7 +40,7 @@ impl Output {
 impl Output {
     /// Says why there is no answer.
     pub fn error(self, message: &str) {
-        eprintln!("error: {message}");
+        say!("error: {message}");
         if self.json {
             document(message);
         }

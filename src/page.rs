@@ -70,7 +70,7 @@ async fn find(store: &dyn Store, name: &str) -> Result<Report> {
 /// model, too.
 pub async fn beside(store: &dyn Store, version: &str) {
     match report::beside(store, version).await {
-        Ok(leaks) => leaks.iter().for_each(|leak| eprintln!("warning: {leak}")),
-        Err(error) => eprintln!("no report beside {version}: {error}"),
+        Ok(leaks) => leaks.iter().for_each(|leak| say!("warning: {leak}")),
+        Err(error) => say!("no report beside {version}: {error}"),
     }
 }

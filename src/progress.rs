@@ -63,8 +63,8 @@ impl Progress {
     /// Says something that stays.
     pub fn note(&self, message: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{message}")),
-            None => eprintln!("{message}"),
+            Some(bar) => bar.suspend(|| say!("{message}")),
+            None => say!("{message}"),
         }
     }
 
@@ -73,7 +73,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("{:8} {summary} in {:.1} s", self.stage, self.start.elapsed().as_secs_f64());
+        say!("{:8} {summary} in {:.1} s", self.stage, self.start.elapsed().as_secs_f64());
     }
 
     fn line(&self, done: u64, total: u64, message: &str) {
@@ -81,9 +81,9 @@ impl Progress {
         let left = total.saturating_sub(done) as f64 / rate;
         let left = if rate > 0.0 { format!("ETA {left:.0} s") } else { "ETA unknown".into() };
         if total > 0 {
-            eprintln!("{:8} {done}/{total} {rate:.1}/s {left} {message}", self.stage);
+            say!("{:8} {done}/{total} {rate:.1}/s {left} {message}", self.stage);
         } else {
-            eprintln!("{:8} {done} {rate:.1}/s {message}", self.stage);
+            say!("{:8} {done} {rate:.1}/s {message}", self.stage);
         }
     }
 }

@@ -1,18 +1,8 @@
 //! Scores as a table for people.
 
-use voxage_contract::training::{Baseline, Evaluation, Scores, Trained};
+use voxage_contract::training::{Baseline, Evaluation, Scores};
 
-/// The scores of a training's model, and of the ridge beside it.
-pub fn trained(trained: &Trained) -> String {
-    let mut text = evaluation(&trained.evaluation);
-    if let Some(ridge) = trained.ridge.as_ref().filter(|ridge| ridge.scores.n > 0) {
-        text += "\n";
-        text += line("ridge", &ridge.scores, None).trim_end();
-    }
-    text
-}
-
-/// The scores of an evaluation, overall and by part, beside the baseline's.
+/// The scores of an evaluation, overall and by part, beside the baseline's, and those of a ridge.
 pub fn evaluation(evaluation: &Evaluation) -> String {
     let test = &evaluation.test;
     let mut text = format!(
@@ -24,6 +14,9 @@ pub fn evaluation(evaluation: &Evaluation) -> String {
         // Within a part there is little variance to explain: only the errors say something.
         let scores = Scores { r2: None, pearson: None, ..cell.scores };
         text += &line(&cell.name, &scores, Some(&cell.baseline));
+    }
+    if let Some(ridge) = &evaluation.ridge {
+        text += &line("ridge", &ridge.scores, None);
     }
     if test.all.n == 0 {
         text +=

@@ -119,7 +119,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
             "data set {}: {submitted} recordings, {rows} rows, {rejects} rejects\nmodel {}\n{}\npredictions in {}/{}",
             answer.dataset,
             answer.trained.model,
-            report::trained(&answer.trained),
+            report::evaluation(&answer.trained.evaluation),
             settings.root,
             answer.trained.predictions,
         )

@@ -128,7 +128,7 @@ fn shown(run: &Run, metrics: &[Metric]) -> String {
             "best epoch {}, model {}\n{}\n",
             result.best_epoch,
             result.model,
-            report::trained(result)
+            report::evaluation(&result.evaluation)
         );
     }
     text

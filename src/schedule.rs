@@ -173,7 +173,7 @@ fn added(settings: &Settings, matches: &ArgMatches) -> Result<Schedule> {
         misuse!("--source '{source}': there is no such folder")
     };
     if place.starts_with("file://") || !place.starts_with(settings.root.as_str()) {
-        eprintln!(
+        say!(
             "note: coordinators must be started with --audio-roots {}",
             place.trim_start_matches("file://")
         );

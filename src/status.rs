@@ -120,7 +120,7 @@ impl House {
             return None;
         }
         let opened = Self::open(settings).await;
-        opened.inspect_err(|error| eprintln!("note: nothing is known of workers: {error:#}")).ok()
+        opened.inspect_err(|error| say!("note: nothing is known of workers: {error:#}")).ok()
     }
 
     async fn open(settings: &Settings) -> Result<Self> {

@@ -92,7 +92,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let rejects = checked.problems.iter().filter(|one| one.severity == Severity::Reject);
     let rejects: BTreeSet<_> = rejects.map(|problem| problem.row).collect();
     if !rejects.is_empty() {
-        eprintln!(
+        say!(
             "note: {} rows will be rejects: `voxage validate {}` names them",
             rejects.len(),
             path.display()
@@ -118,7 +118,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let mut text = format!("batch {}{known}\n", done.batch);
     let mut cancelled = false;
     if call.matches.get_flag("wait") {
-        eprint!("{text}");
+        say!("{}", text.trim_end());
         let status = status::follow(&*store, settings, &done.batch).await?;
         text += &status::table(&status);
         answer["datasets"] = json!([status]);
@@ -136,16 +136,14 @@ fn refuse_unreachable(audio_root: &str, settings: &Settings) -> Result<()> {
     match folder {
         Some(folder) if !Path::new(folder).is_dir() => bail!("{folder} is no folder"),
         Some(folder) if settings.root.starts_with("s3://") => {
-            eprintln!(
+            say!(
                 "note: workers must see the audio under {folder} too, and be started with \
                  --audio-roots {folder}; or submit it with --upload"
             );
             Ok(())
         }
         None if !audio_root.starts_with(settings.root.as_str()) => {
-            eprintln!(
-                "note: coordinators and workers must be started with --audio-roots {audio_root}"
-            );
+            say!("note: coordinators and workers must be started with --audio-roots {audio_root}");
             Ok(())
         }
         _ => Ok(()),

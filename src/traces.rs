@@ -52,7 +52,7 @@ impl Traces {
     /// Sends what is left.
     pub fn shut_down(self) {
         if let Err(error) = self.0.shutdown() {
-            eprintln!("note: some spans were not sent: {error}");
+            say!("note: some spans were not sent: {error}");
         }
     }
 }

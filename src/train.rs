@@ -93,7 +93,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
         }
     };
     call.output.answer(&trained, || {
-        let evaluation = report::trained(&trained);
+        let evaluation = report::evaluation(&trained.evaluation);
         format!(
             "model {}\n{evaluation}\npredictions in {}/{}",
             trained.model, settings.root, trained.predictions
@@ -112,6 +112,13 @@ pub async fn with_checkpoint(store: &dyn Store, settings: &TrainSettings) -> Res
         let read = move || {
             let bytes = std::fs::read(&file)
                 .with_context(|| format!("setting train.pretrained: {}", file.display()))?;
+            if !is_safetensors(&bytes) {
+                bail!(
+                    "setting train.pretrained: {} is no file of safetensors: name a published \
+                     checkpoint in that format",
+                    file.display()
+                );
+            }
             Ok::<_, anyhow::Error>((Digest::new("pretrained").part(&bytes).hex(), bytes))
         };
         let (digest, bytes) = spawn_blocking(read).await??;
@@ -121,6 +128,13 @@ pub async fn with_checkpoint(store: &dyn Store, settings: &TrainSettings) -> Res
         }
     }
     Ok(settings)
+}
+
+/// Whether bytes begin as safetensors do: the length of a JSON object, and that object.
+fn is_safetensors(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };
+    let header = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|n| rest.get(..n));
+    header.is_some_and(|header| serde_json::from_slice::<serde_json::Map<_, _>>(header).is_ok())
 }
 
 /// Asks for a training over the queue.
@@ -221,7 +235,8 @@ pub async fn newest(store: &dyn Store, settings: &Settings) -> Result<String> {
     match seal::newest_key(store, &dataset).await? {
         Some(key) => Ok(key),
         None => bail!(
-            "data set '{dataset}' has no sealed version in {}: finish it with `voxage run`",
+            "{} has no sealed version of a data set '{dataset}': `voxage status` lists the data \
+             sets, `voxage run` makes and finishes them",
             settings.root
         ),
     }

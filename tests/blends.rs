@@ -185,6 +185,7 @@ fn a_search_halves_its_trials_and_goes_on_where_it_was() {
         ("[train]\narchitecture = [\"blend\"]\n", "no training makes a blend"),
         ("[train]\nepochs = 5\n", "train.epochs: give a list"),
         ("[train.augment]\nnoise = [1]\n", "there is no setting train.augment.noise"),
+        ("[train]\ncoverage = [0.5]\n", "train.coverage changes nothing that a search looks at"),
         ("epochs = [1]\n", "epochs"),
     ] {
         let refused = tune(&place.write("bad.toml", text), &[]);

@@ -239,3 +239,13 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("there is no folder"), "{}", stderr(&output));
 }
+
+#[test]
+fn who_closes_standard_error_does_not_stop_the_work() {
+    let place = Place::new();
+    let (manifest, root) = (place.synth(12), place.text("root"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let args = ["run", manifest.to_str().unwrap(), "--root", &root, "--architecture", "ridge"];
+    assert!(command(&args).stderr(writer).status().unwrap().success());
+}

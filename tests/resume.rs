@@ -212,14 +212,24 @@ fn a_training_that_is_asked_to_stop_leaves_a_checkpoint() {
 fn a_training_that_cannot_be_is_listed_with_the_reason() {
     let place = Place::new();
     let root = prepared(&place);
-    let file = place.write("weights.safetensors", "no tensors");
-    let asked = ["--architecture", "efficientnet-b0", "--pretrained", &file];
-    let failed = call(&[&["train", "--root", &root], &asked[..]].concat());
+    let train = |text: &str| {
+        let file = place.write("weights.safetensors", text);
+        let asked = ["--architecture", "efficientnet-b0", "--pretrained", &file];
+        call(&[&["train", "--root", &root], &asked[..]].concat())
+    };
+    let reasons = || {
+        let listed = json(&["runs", "list", "--root", &root, "--json"]);
+        let runs = listed["runs"].as_array().unwrap().iter();
+        let reasons = runs.filter_map(|run| run["failed"].as_str().map(str::to_owned));
+        reasons.collect::<Vec<_>>()
+    };
+    // What is no checkpoint at all is no training.
+    let refused = train("no tensors, whatever");
+    assert!(stderr(&refused).contains("weights.safetensors is no file of safetensors"));
+    assert!(reasons().is_empty());
+    let failed = train("\u{2}\0\0\0\0\0\0\0{}");
     assert_eq!(failed.status.code(), Some(1));
-    let listed = json(&["runs", "list", "--root", &root, "--json"]);
-    let reasons =
-        listed["runs"].as_array().unwrap().iter().filter_map(|run| run["failed"].as_str());
-    let reasons: Vec<_> = reasons.collect();
-    assert_eq!(reasons.len(), 1, "{listed}");
-    assert!(stderr(&failed).contains(reasons[0]) && reasons[0].contains("weights.safetensors"));
+    let reasons = reasons();
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(stderr(&failed).contains(&reasons[0]) && reasons[0].contains("weights.safetensors"));
 }

@@ -3,7 +3,7 @@
 //!
 //! Always holds: the decision says every number that it rests on, also when it says no.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -35,6 +35,10 @@ impl Default for Gate {
         Self { margin_years: 0.0, tolerance_years: 1.0, least_recordings: 20, coverage_slack: 0.05 }
     }
 }
+
+/// Speakers who can show something beyond chance: that four of four are predicted better happens
+/// by chance once in sixteen, five of five once in thirty-two.
+const LEAST_SPEAKERS: usize = 5;
 
 /// Something that the gate looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -225,6 +229,7 @@ fn better(
     pairs: &[(&Said, f64)],
 ) -> Check {
     let [own, other] = rmses(pairs);
+    let speakers = pairs.iter().map(|(one, _)| speaker(one)).collect::<HashSet<_>>().len();
     let bounds = difference.map_or("unknown".to_owned(), |d| {
         format!("{:+.2}, 95 % within {:+.2} and {:+.2}", d.value, d.low, d.high)
     });
@@ -232,6 +237,13 @@ fn better(
         format!(
             "there is nothing to compare with {than} on: no speaker is in the test split, or none \
              from whom it has not learned; `voxage models promote --force` does not ask"
+        )
+    } else if speakers < LEAST_SPEAKERS {
+        format!(
+            "RMSE {own:.2} against {other:.2} of {than} over {} recordings: speakers in the test \
+             split {speakers}, and fewer than {LEAST_SPEAKERS} show nothing beyond chance; \
+             `voxage models promote --force` does not ask",
+            pairs.len(),
         )
     } else {
         format!(
@@ -242,7 +254,8 @@ fn better(
     };
     Check {
         name: format!("better than {than}"),
-        passed: difference.is_some_and(|difference| difference.high < margin_years),
+        passed: speakers >= LEAST_SPEAKERS
+            && difference.is_some_and(|difference| difference.high < margin_years),
         words,
     }
 }
@@ -287,11 +300,14 @@ fn upper(share: f64, n: f64) -> f64 {
     (share + z2 / 2.0 + (z2 * (share * (1.0 - share) + z2 / 4.0)).sqrt()) / (1.0 + z2)
 }
 
-/// The RMSE of what was said less that of the other, over speakers; a recording that names
-/// none has one of its own.
-fn difference<'a>(pairs: &[(&'a Said, f64)]) -> Option<Bounded> {
-    let speaker = |one: &'a Said| Some(&*one.speaker).filter(|name| !name.is_empty());
-    let speakers: Vec<_> = pairs.iter().map(|(one, _)| speaker(one).unwrap_or(&one.id)).collect();
+/// Who speaks; a recording that names nobody has a speaker of its own.
+fn speaker(one: &Said) -> &str {
+    if one.speaker.is_empty() { &one.id } else { &one.speaker }
+}
+
+/// The RMSE of what was said less that of the other, over speakers.
+fn difference(pairs: &[(&Said, f64)]) -> Option<Bounded> {
+    let speakers: Vec<_> = pairs.iter().map(|(one, _)| speaker(one)).collect();
     let statistic = |places: &[usize]| {
         let drawn: Vec<_> = places.iter().map(|&i| pairs[i]).collect();
         let [own, other] = rmses(&drawn);

@@ -56,11 +56,11 @@ pub(super) fn limits(report: &Report) -> Vec<String> {
         )
     };
     let mut limits = Vec::new();
-    for band in &AGE_BANDS[4..] {
-        limits.push(match cell(band) {
-            Some(found) => describe(band, found),
-            None => format!("Nobody of {band} was tested: what it says of them is not known."),
-        });
+    limits.extend(AGE_BANDS[4..].iter().filter_map(|band| Some(describe(band, cell(band)?))));
+    let unknown: Vec<_> = AGE_BANDS.into_iter().filter(|band| cell(band).is_none()).collect();
+    if !unknown.is_empty() {
+        let unknown = unknown.join(", ");
+        limits.push(format!("Nobody of {unknown} was tested: what it says of them is not known."));
     }
     let old = report.data.bands.iter().skip(4).map(|(_, n)| n).sum::<u64>();
     limits.push(format!(
@@ -91,7 +91,8 @@ pub fn card(report: &Report) -> String {
         data.rejects,
         bands.join(", "),
         genders.join(", "),
-        licence(data)
+        // What people write is no markup.
+        licence(data).replace('<', "&lt;")
     );
     let _ = writeln!(text, "## How good it is\n{how}\n");
     if findings.recordings > 0 {

@@ -59,7 +59,7 @@ pub(super) fn predicted(report: &Report) -> Figure {
             if slope.high < 1.0 {
                 "the young are taken for older and the old for younger"
             } else {
-                "it does not keep to the middle"
+                "that it keeps to the middle is not shown"
             }
         );
     }

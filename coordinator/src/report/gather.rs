@@ -49,7 +49,7 @@ pub(super) async fn model(store: &dyn Store, version: &str) -> Result<Report> {
         case.fold = tested.contains(&case.recording.id).then_some(0);
     }
     let seeds = vec![guesses(store, &cases, &[trained.predictions]).await?];
-    let ridge = match trained.ridge {
+    let ridge = match trained.evaluation.ridge {
         Some(ridge) => Some(guesses(store, &cases, &[ridge.predictions]).await?),
         None => None,
     };
@@ -191,7 +191,8 @@ async fn data(store: &dyn Store, manifest: &str, cases: &[Case]) -> Result<Data>
     };
     let stated = |case: &Case| {
         let values = LICENCE.iter().map(|column| case.recording.value(column));
-        values.filter(|value| !value.is_empty()).map(str::to_owned).next()
+        let mut words = values.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "));
+        words.find(|words| !words.is_empty())
     };
     let mut licences: BTreeMap<String, u64> = BTreeMap::new();
     for licence in cases.iter().filter_map(stated) {

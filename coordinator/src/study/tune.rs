@@ -21,6 +21,9 @@ const ETA: usize = 2;
 
 const REQUEST: &str = "request.json";
 
+/// Settings of a training that a fold makes no use of, or that no error follows from.
+const WITHOUT_EFFECT: [&str; 2] = ["test_share", "coverage"];
+
 /// What a setting may be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -153,6 +156,10 @@ impl Search {
             }
             let value = values.draw(&mut Rng::new(&[0x7475_6E65, number, i as u64]));
             let value = value.map_err(|why| Error::Study(format!("{name}: {why}")))?;
+            if WITHOUT_EFFECT.contains(&name.as_str()) {
+                let why = "changes nothing that a search looks at";
+                return Err(Error::Study(format!("train.{name} {why}")));
+            }
             let pointer = format!("/{}", name.replace('.', "/"));
             let Some(place) = settings.pointer_mut(&pointer) else {
                 return Err(Error::Study(format!(

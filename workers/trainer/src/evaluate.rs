@@ -40,7 +40,7 @@ pub fn evaluate(
             gender => gender.text().unwrap_or_default(),
         }),
     };
-    Ok((Evaluation { test: evaluation }, table(&predicted, conformal)))
+    Ok((Evaluation { test: evaluation, ridge: None }, table(&predicted, conformal)))
 }
 
 /// A recording of which the age is known.

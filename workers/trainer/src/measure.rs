@@ -45,11 +45,15 @@ pub fn evaluate_model(
     let members = members.collect::<Result<Vec<_>>>()?;
     let cards = members.iter().chain([&card]);
     leave_out(&mut dataset, &manifest, cards, (&store, runtime, place), say)?;
-    let mean_age = card.training.mean_age;
+    // Of the very recordings, what stands beside it is known.
+    let mean_age = card.evaluation.test.baseline.age;
     let conformal = card.conformal.as_ref();
     let measured = (&dataset, &estimator as &dyn Estimates, conformal, card.settings.threads);
-    let (evaluation, predictions) =
+    let (mut evaluation, predictions) =
         measure(measured, mean_age, (&*store, runtime), &card.run, &manifest)?;
+    if manifest == card.manifest {
+        evaluation.ridge = card.evaluation.ridge;
+    }
     Ok(Evaluated { model, manifest, evaluation, predictions })
 }
 

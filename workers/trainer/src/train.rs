@@ -132,7 +132,15 @@ fn carry_out(
         Fitted::trees(&dataset, settings, upkeep.loader_threads)?
     } else if settings.architecture.is_process() {
         say(Event::Note {
-            message: format!("fits a Gaussian process to {} recordings", dataset.len(Split::Train)),
+            message: format!(
+                "fits {} to {} recordings",
+                if settings.architecture == Architecture::Ridge {
+                    "a ridge"
+                } else {
+                    "a Gaussian process"
+                },
+                dataset.len(Split::Train)
+            ),
         });
         Fitted::process(&dataset, settings, upkeep.loader_threads)?
     } else {
@@ -154,8 +162,7 @@ fn carry_out(
     };
     run.finish_writing()?;
     measure_other(request, &**store, runtime, say)?;
-    let ridge = ridge(request, (&**store, runtime), &dataset)?;
-    Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, (fitted, ridge))?)))
+    Ok(End::Trained(Box::new(conclude(request, store, runtime, &dataset, fitted)?)))
 }
 
 /// A training before its first step: from chance, a published checkpoint, or a model version.
@@ -204,15 +211,20 @@ fn conclude(
     store: &Arc<dyn Store>,
     runtime: &Handle,
     dataset: &Dataset,
-    (fitted, ridge): (Fitted, Option<Ridge>),
+    fitted: Fitted,
 ) -> Result<Trained> {
     let run = request.run_id();
     let (settings, threads) = (&request.settings, request.upkeep.loader_threads);
     let Fitted { estimator, conformal, validation_rmse, training, position, scaler, members } =
         fitted;
+    let (mean_age, ridge) = match ridge(request, (&**store, runtime), dataset)? {
+        Some((mean_age, ridge)) => (mean_age, Some(ridge)),
+        None => (training.mean_age, None),
+    };
     let measured = (dataset, &estimator as &dyn Estimates, conformal.as_ref(), threads);
-    let (evaluation, predictions) =
-        measure(measured, training.mean_age, (&**store, runtime), &run, &request.manifest)?;
+    let (mut evaluation, predictions) =
+        measure(measured, mean_age, (&**store, runtime), &run, &request.manifest)?;
+    evaluation.ridge = ridge;
     let (format, voxage) = Card::this_format();
     let manifest = dataset.manifest();
     let (best_epoch, epochs) = (position.best_epoch, position.epochs.len() as u64);
@@ -245,31 +257,28 @@ fn conclude(
         validation_rmse,
         evaluation,
         predictions,
-        ridge,
     };
     put_json(&**store, runtime, &keys::run(&run, "result.json"), &trained)?;
     Ok(trained)
 }
 
-/// How a ridge does that learns from the same recordings: a model that cannot beat it is not
-/// worth its while. None if the model is one itself, or a part of a study, which has its own.
+/// What a model must beat to be worth its while: the mean age of all who are not tested, and a
+/// ridge that learns from them. None if the model is one itself, or a part of a study, which has
+/// its own.
 fn ridge(
     request: &TrainRequest,
     (store, runtime): (&dyn Store, &Handle),
     dataset: &Dataset,
-) -> Result<Option<Ridge>> {
+) -> Result<Option<(f64, Ridge)>> {
     let (settings, threads) = (request.settings.ridge_beside(), request.upkeep.loader_threads);
-    let spec = &dataset.manifest().spec;
-    let has_inputs = spec.columns().next().is_some() || spec.embedding.units() > 0;
-    let is_ridge = request.settings.architecture == settings.architecture;
-    if request.fold.is_some() || is_ridge || !has_inputs {
+    if request.fold.is_some() || request.settings.architecture == settings.architecture {
         return Ok(None);
     }
     let Fitted { estimator, training, .. } = Fitted::process(dataset, &settings, threads)?;
     let (measured, table) = evaluate(dataset, (&estimator, None), training.mean_age, threads)?;
     let predictions = keys::ridge(&request.run_id());
     runtime.block_on(store.put_new(&predictions, table.into()))?;
-    Ok(Some(Ridge { scores: measured.test.all, predictions }))
+    Ok(Some((training.mean_age, Ridge { scores: measured.test.all, predictions })))
 }
 
 /// What a fit came to.

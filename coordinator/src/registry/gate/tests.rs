@@ -46,6 +46,21 @@ fn better_beyond_chance_passes_and_the_same_does_not() {
 }
 
 #[test]
+fn four_speakers_show_nothing() {
+    for (speakers, passes) in [(1, false), (4, false), (5, true)] {
+        let few = |mut said: Vec<Said>| {
+            for (i, one) in said.iter_mut().enumerate() {
+                one.speaker = (i % speakers).to_string();
+            }
+            said
+        };
+        let (difference, checks) = checked(&few(said(2.0, 1)), &few(said(20.0, 2)));
+        assert!(difference.unwrap().high < 0.0, "{difference:?}");
+        assert_eq!(failed(&checks).is_empty(), passes, "{checks:?}");
+    }
+}
+
+#[test]
 fn recordings_without_a_speaker_have_one_each() {
     let nameless = |mut said: Vec<Said>| {
         said.iter_mut().for_each(|one| one.speaker.clear());

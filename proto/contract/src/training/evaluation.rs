@@ -7,6 +7,19 @@ use serde::{Deserialize, Serialize};
 pub struct Evaluation {
     /// On the test split.
     pub test: SplitEvaluation,
+    /// A ridge on the same split, which learned from all other recordings; none beside a ridge, in
+    /// a part of a cross-validation, and on another data set than the model's own.
+    #[serde(default)]
+    pub ridge: Option<Ridge>,
+}
+
+/// How a ridge does on the test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ridge {
+    /// How far off it is.
+    pub scores: Scores,
+    /// Key of its predictions.
+    pub predictions: String,
 }
 
 /// How a model does on one split.
@@ -15,7 +28,7 @@ pub struct SplitEvaluation {
     /// All of it.
     #[serde(flatten)]
     pub all: Scores,
-    /// The mean age of the training split as the prediction for everyone.
+    /// The mean age of those who are learned from as the prediction for everyone.
     pub baseline: Baseline,
     /// By true age.
     pub by_age_band: Vec<Cell>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, Scores};
+use super::Evaluation;
 use crate::ShardId;
 
 /// What a trainer says.
@@ -158,19 +158,6 @@ pub struct Trained {
     /// How it does on the test split.
     pub evaluation: Evaluation,
     /// Key of the test split's predictions.
-    pub predictions: String,
-    /// A ridge that learned from the same recordings; none for a ridge, and for a part of a
-    /// cross-validation.
-    #[serde(default)]
-    pub ridge: Option<Ridge>,
-}
-
-/// How a ridge does on the test split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ridge {
-    /// How far off it is.
-    pub scores: Scores,
-    /// Key of its predictions.
     pub predictions: String,
 }
 

@@ -16,8 +16,8 @@ mod settings;
 
 pub use augment::Augment;
 pub use choices::{Architecture, Device, Image, Loss, Scaling, Schedule, Target};
-pub use evaluation::{Baseline, Cell, Evaluation, Scores, SplitEvaluation};
-pub use event::{Evaluated, Event, Metric, Prediction, Ridge, Trained};
+pub use evaluation::{Baseline, Cell, Evaluation, Ridge, Scores, SplitEvaluation};
+pub use event::{Evaluated, Event, Metric, Prediction, Trained};
 pub use fold::Fold;
 pub use nets::{Ecapa, SeResNet};
 pub use promotion::{Promotion, Reason};
