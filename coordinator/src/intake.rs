@@ -7,15 +7,13 @@
 use std::path::Path;
 
 use voxage_contract::columns;
+use voxage_contract::scores::MAX_AGE_YEARS;
 use voxage_contract::{Gender, Recording, Reject, Split};
 use voxage_shards::table::{self, BadRow, Rows, TableRow};
 use voxage_transport::source;
 
 use crate::problem::{Problem, Severity};
 use crate::{Error, Result};
-
-/// The oldest age that is believed, in years.
-const MAX_AGE_YEARS: f64 = 120.0;
 
 /// What a column of a manifest is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,6 +31,9 @@ pub fn scores(pairs: &[(f64, f64)]) -> Scores {
     }
 }
 
+/// The oldest age that is believed, of anybody's label or prediction, in years.
+pub const MAX_AGE_YEARS: f64 = 120.0;
+
 /// Bands of ages, youngest first.
 pub const AGE_BANDS: [&str; 6] =
     ["under 20", "20 to 29", "30 to 39", "40 to 49", "50 to 59", "60 and over"];

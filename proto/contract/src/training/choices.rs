@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::scores::MAX_AGE_YEARS;
+
 /// How an image of some frames is made of a spectrogram of any length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,11 +61,12 @@ impl Target {
     }
 
     /// The mean and the standard deviation of an age in years, of which this has a normal
-    /// distribution with a mean and a deviation.
+    /// distribution with a mean and a deviation; not below 0, and no older than is believed of
+    /// anybody: a network that has gone astray says anything.
     #[must_use]
     pub fn to_age(self, mean: f64, deviation: f64) -> (f64, f64) {
         let variance = deviation * deviation;
-        match self {
+        let (age, deviation) = match self {
             Self::Age => (mean, deviation),
             Self::SqrtAge => (
                 mean * mean + variance,
@@ -73,7 +76,8 @@ impl Target {
                 let age = (mean + variance / 2.0).exp();
                 (age, age * variance.exp_m1().sqrt())
             }
-        }
+        };
+        (age.clamp(0.0, MAX_AGE_YEARS), deviation)
     }
 }
 

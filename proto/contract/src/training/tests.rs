@@ -78,3 +78,12 @@ fn a_run_is_named_by_everything_but_the_place() {
     let settings = TrainSettings { seed: 2, ..TrainSettings::default() };
     assert_ne!(TrainRequest { settings, ..request }.run_id(), id);
 }
+
+#[test]
+fn no_age_is_below_0_or_beyond_belief() {
+    let age = |target: Target, mean| target.to_age(mean, 0.0).0;
+    assert_eq!((age(Target::Age, -3.0), age(Target::Age, 30.0)), (0.0, 30.0));
+    assert_eq!((age(Target::SqrtAge, 15.0), age(Target::SqrtAge, 5.0)), (120.0, 25.0));
+    assert_eq!(age(Target::LogAge, 1e3), 120.0);
+    assert!(age(Target::Age, f64::NAN).is_nan());
+}
