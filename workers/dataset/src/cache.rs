@@ -105,7 +105,11 @@ impl Cache {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let staged = self.folder.join(format!("{}-{number}.tmp", std::process::id()));
         let written = File::create_new(&staged)
-            .and_then(|mut file| file.write_all(bytes))
+            // Written, it would be as old as the kernel's last tick, older than what was used since.
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.set_modified(SystemTime::now())
+            })
             .and_then(|()| fs::rename(&staged, path));
         written.inspect_err(|_| {
             let _ = fs::remove_file(&staged);

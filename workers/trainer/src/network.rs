@@ -192,7 +192,7 @@ mod tests {
         };
         let network = Network::new(&settings, scaler(), Device::Cpu).unwrap();
         let mut weights = network.weights.variables()["age.weight"].shallow_clone();
-        let _ = tch::no_grad(|| weights.fill_(1.0));
+        let _ = tch::no_grad(|| weights.fill_(0.1));
         let level = |db: f32, frames: usize| vec![db; frames * N_MELS];
         let mel = |cells: &[f32]| Mel::encode(cells, MelStorage::F32);
         let (soft, loud) = (level(-60.0, 128), level(-10.0, 128));
