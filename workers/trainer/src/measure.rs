@@ -45,7 +45,7 @@ pub fn evaluate_model(
     let members = members.collect::<Result<Vec<_>>>()?;
     let cards = members.iter().chain([&card]);
     leave_out(&mut dataset, &manifest, cards, (&store, runtime, place), say)?;
-    // Of the very recordings, what stands beside it is known.
+    // The one that stands in its card: so the same recordings have the same scores.
     let mean_age = card.evaluation.test.baseline.age;
     let conformal = card.conformal.as_ref();
     let measured = (&dataset, &estimator as &dyn Estimates, conformal, card.settings.threads);
