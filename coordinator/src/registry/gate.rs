@@ -240,8 +240,8 @@ fn better(
         )
     } else if speakers < LEAST_SPEAKERS {
         format!(
-            "RMSE {own:.2} against {other:.2} of {than} over {} recordings: speakers in the test \
-             split {speakers}, and fewer than {LEAST_SPEAKERS} show nothing beyond chance; \
+            "RMSE {own:.2} against {other:.2} of {than} over {} recordings of {speakers} \
+             speakers, too few to show anything beyond chance: it takes {LEAST_SPEAKERS}; \
              `voxage models promote --force` does not ask",
             pairs.len(),
         )
