@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use voxage_contract::scores::MAX_AGE_YEARS;
+
 use crate::estimator::Estimate;
 
 /// Recordings of a band, at least: the quantile of fewer says little.
@@ -67,11 +69,12 @@ impl Conformal {
         width * estimate.spread
     }
 
-    /// The interval of an estimate, in years; not below 0.
+    /// The interval of an estimate, in years; within the ages that a recording may have, so that
+    /// nothing is lost of its promise.
     #[must_use]
     pub fn interval(&self, estimate: Estimate) -> [f64; 2] {
         let half = self.half(estimate);
-        [(estimate.age - half).max(0.0), estimate.age + half]
+        [(estimate.age - half).max(0.0), (estimate.age + half).min(MAX_AGE_YEARS)]
     }
 }
 
@@ -120,6 +123,14 @@ mod tests {
             let share = new.iter().filter(holds).count() as f64 / new.len() as f64;
             assert!((0.86..0.95).contains(&share), "{low} to {high}: {share}");
         }
+    }
+
+    #[test]
+    fn intervals_stay_within_the_ages_of_recordings() {
+        let conformal = Conformal::of_spreads(0.9);
+        let interval = |age| conformal.interval(Estimate { age, spread: 10.0 });
+        assert_eq!([interval(4.0), interval(50.0)], [[0.0, 14.0], [40.0, 60.0]]);
+        assert_eq!(interval(115.0), [105.0, MAX_AGE_YEARS]);
     }
 
     #[test]
