@@ -161,3 +161,38 @@ impl Cache {
         Ok(left_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxage_contract::{FeatureSpec, Group, Recording};
+
+    /// The n-th shard of tests, of 100 bytes.
+    fn shard(n: usize) -> SealedShard {
+        let recording = Recording { id: n.to_string(), ..Recording::default() };
+        let id = Group { recordings: vec![recording] }
+            .shard_id("file:///", &FeatureSpec::default().id());
+        let (digest, replaced) = (n.to_string(), vec![]);
+        SealedShard { id, bytes: 100, digest, rows: 1, rejects: 0, replaced }
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), 300).unwrap();
+        let kept = || (0..5).filter(|n| cache.path(&shard(*n)).exists()).collect::<Vec<usize>>();
+        for n in [0, 1, 2] {
+            cache.put(&shard(n), &[0; 100]);
+        }
+        assert_eq!(kept(), [0, 1, 2]);
+        assert!(cache.get(&shard(0)).is_some());
+        // Room for a sixteenth more than it needs: two go.
+        cache.put(&shard(3), &[0; 100]);
+        assert_eq!(kept(), [0, 3]);
+        assert!(cache.get(&shard(1)).is_none());
+        assert!(cache.get(&shard(0)).is_some());
+        // A cache that is opened with less room drops the same way.
+        Cache::open(folder.path(), 100).unwrap();
+        assert_eq!(kept(), [0]);
+    }
+}
