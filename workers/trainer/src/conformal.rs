@@ -6,7 +6,6 @@
 //! the coverage lies within, in each band, whatever the estimator.
 
 use serde::{Deserialize, Serialize};
-
 use voxage_contract::scores::MAX_AGE_YEARS;
 
 use crate::estimator::Estimate;

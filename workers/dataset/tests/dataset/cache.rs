@@ -142,6 +142,7 @@ fn a_full_cache_stays_within_its_limit() {
     assert_eq!(pass(&dataset, PASS), expected);
     assert!(bytes(&files(&folder)) <= limit);
     assert_eq!(shards(&folder).len(), 5);
+
     // A limit below a shard keeps nothing, and harms nothing.
     let cache = Cache::open(&folder, 1000).unwrap();
     assert_eq!(shards(&folder).len(), 0);
