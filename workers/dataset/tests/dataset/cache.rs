@@ -140,7 +140,7 @@ fn a_full_cache_stays_within_its_limit() {
     let cache = Cache::open(&folder, limit).unwrap();
     let dataset = house.try_open(Some(cache)).unwrap();
     assert_eq!(pass(&dataset, PASS), expected);
-    assert!(bytes(&files(&folder)) <= limit);
+    assert!(bytes(&shards(&folder)) <= limit);
     assert_eq!(shards(&folder).len(), 5);
 
     // A limit below a shard keeps nothing, and harms nothing.
@@ -224,7 +224,7 @@ fn processes_share_a_cache_and_may_be_killed() {
     }
     assert!(round > 1, "nobody was killed");
     let dataset = house.try_open(Some(Cache::open(&folder, limit).unwrap())).unwrap();
-    assert!(bytes(&files(&folder)) <= limit);
+    assert!(bytes(&shards(&folder)) <= limit);
     assert_eq!(pass(&dataset, SHUFFLED), pass(&house.open(), SHUFFLED));
     let left = files(&folder).len() - shards(&folder).len();
     assert_eq!(left, 1, "only the lock is there beside shards");
