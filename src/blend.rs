@@ -5,7 +5,7 @@ use voxage_contract::training::{
     Architecture, BlendPart, Request, TrainRequest, TrainSettings, Upkeep,
 };
 use voxage_contract::{Name, keys};
-use voxage_coordinator::registry;
+use voxage_coordinator::registry::{self, Card};
 use voxage_transport::Store;
 
 use crate::{Call, report, train};
@@ -17,6 +17,9 @@ pub async fn make(call: &Call, store: &dyn Store, versions: &[(Name, u64)]) -> R
     let mut cards = Vec::new();
     for (model, number) in versions {
         cards.push(registry::card(store, model, *number).await?);
+        if let Err(why) = fits(&cards[0], &cards[cards.len() - 1]) {
+            bail!("{model}@{number} {why}");
+        }
     }
     // Of several versions of the data, the one with the most recordings to be measured on.
     let newest = cards.iter().map(|card| &card.manifest).max();
@@ -44,6 +47,25 @@ pub async fn make(call: &Call, store: &dyn Store, versions: &[(Name, u64)]) -> R
     call.output.answer(&made, || {
         format!("model {}\n{}\n", made.model, report::evaluation(&made.evaluation))
     })
+}
+
+/// Whether a version can be a member beside another.
+fn fits(first: &Card, other: &Card) -> Result<(), &'static str> {
+    if other.settings.architecture == Architecture::Blend {
+        return Err("is a blend itself: name its members instead");
+    }
+    if other.spec_id != first.spec_id {
+        return Err("takes other features than the first: members take the same");
+    }
+    let held_out = |card: &Card| (keys::dataset_of(&card.manifest), card.settings.test_share);
+    if held_out(other) != held_out(first) {
+        return Err("holds other speakers out than the first: it may have heard those that \
+                    would measure the blend. Members are of one data set and test_share");
+    }
+    if other.settings.coverage != first.settings.coverage {
+        return Err("has intervals of another coverage than the first");
+    }
+    Ok(())
 }
 
 /// Weights as shares.

@@ -78,6 +78,8 @@ fn a_blend_says_the_weighted_mean_of_its_members() {
     assert!(verified.status.success(), "{}", stderr(&verified));
 
     train(&[QUICK, &["--test-share", "0.3"]].concat());
+    let runs = || json(&["runs", "list", "--root", &root, "--json"]);
+    let before = runs();
     for (args, code, said) in [
         (&["age@1"][..], 2, "say which"),
         (&["age@1", "age@9"], 1, "there is no age@9"),
@@ -90,6 +92,7 @@ fn a_blend_says_the_weighted_mean_of_its_members() {
         assert_eq!(refused.status.code(), Some(code), "{args:?}");
         assert!(stderr(&refused).contains(said), "{args:?}: {}", stderr(&refused));
     }
+    assert_eq!(runs(), before, "what is refused leaves no run");
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Several model versions as one: weighted means of what they say.
 //!
-//! Always holds: the members take the same features and hold the same speakers out. Half of
-//! an interval's width is the mean of the members': it holds their coverage if each of them
-//! holds it.
+//! Always holds: half of an interval's width is the mean of the members': it holds their
+//! coverage if each of them holds it. That they take the same features and hold the same
+//! speakers out is seen to by whoever asks for it, before there is a run.
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use voxage_contract::keys;
 use voxage_contract::training::{BlendPart, TrainRequest, TrainSettings};
 use voxage_transport::Store;
 
@@ -49,7 +48,7 @@ impl Blend {
     /// blend's own card says of each.
     ///
     /// # Errors
-    /// If there is no such version, or they do not fit together.
+    /// If there is no such version.
     pub fn of(
         request: &TrainRequest,
         store: &dyn Store,
@@ -59,8 +58,7 @@ impl Blend {
         let (mut parts, mut members, mut first) = (Vec::new(), Vec::new(), None);
         for BlendPart { version, weight } in &request.blend {
             let (card, estimator) = models.load(version)?;
-            let first = first.get_or_insert_with(|| card.clone());
-            fits(first, &card).map_err(|why| Error::Request(format!("{version} {why}")))?;
+            first.get_or_insert_with(|| card.clone());
             let Card { settings, scaler, conformal, .. } = card;
             parts.push(Part { weight: *weight, estimator, conformal: conformal.clone() });
             let version = version.clone();
@@ -98,25 +96,6 @@ impl Blend {
         let all = self.0.iter().all(|part| part.conformal.is_some());
         all.then(|| Conformal::of_spreads(coverage))
     }
-}
-
-/// Whether a version can be a member beside another.
-fn fits(first: &Card, other: &Card) -> Result<(), &'static str> {
-    if !other.members.is_empty() {
-        return Err("is a blend itself: name its members instead");
-    }
-    if other.spec_id != first.spec_id {
-        return Err("takes other features than the first: members take the same");
-    }
-    let held_out = |card: &Card| (keys::dataset_of(&card.manifest), card.settings.test_share);
-    if held_out(other) != held_out(first) {
-        return Err("holds other speakers out than the first: it may have heard those that \
-                    would measure the blend. Members are of one data set and test_share");
-    }
-    if other.settings.coverage != first.settings.coverage {
-        return Err("has intervals of another coverage than the first");
-    }
-    Ok(())
 }
 
 impl Estimates for Blend {
