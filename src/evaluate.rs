@@ -138,6 +138,9 @@ async fn all_speakers(call: &Call, folds: u64) -> Result<ExitCode> {
         by: call.matches.get_many("by").into_iter().flatten().cloned().collect(),
         hold_out: call.matches.get_one("hold-out").cloned(),
     };
+    if let Some(idle) = request.settings.without_effect() {
+        say!("note: {idle}");
+    }
     let study = study::Study::begin(&*store, request).await?;
     if (study.folds.len() as u64) < folds {
         let n = study.folds.len();

@@ -59,8 +59,8 @@ async fn find(store: &dyn Store, name: &str) -> Result<Report> {
     }
     match study::study(store, name).await {
         Err(Error::NoStudy(_)) => bail!(
-            "there is no model and no study '{name}': `voxage runs list` and `voxage studies list` \
-             list those that there are"
+            "there is no model and no study '{name}': `voxage models list` and `voxage studies \
+             list` list those that there are"
         ),
         found => Ok(report::of_study(store, &found?).await?),
     }

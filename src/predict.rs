@@ -113,7 +113,9 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     progress
         .finish(&format!("{} recordings by {model}, {failed} without an age", predictions.len()));
     if predictions.iter().any(|one| one.age.is_some() && one.interval.is_none()) {
-        say!("note: {model} has no intervals: it had too few validation speakers for them");
+        say!(
+            "note: {model} has no intervals: it, or a member of it, had too few validation speakers for them"
+        );
     }
     for (prediction, file) in
         predictions.iter_mut().zip(call.matches.get_many::<PathBuf>("files").into_iter().flatten())

@@ -56,7 +56,7 @@ pub async fn run(call: Call) -> Result<ExitCode> {
                 None => format!(
                     "study {}: {}\ntrainings are missing: repeat its `voxage evaluate --cv`",
                     study.study,
-                    about(&study.request)
+                    about(&study.request, None)
                 ),
             })?;
         }
@@ -90,15 +90,16 @@ pub async fn compared(store: &dyn Store, a: &Study, b: &Study) -> Result<Compari
     Ok(compare((a, &of_a), (b, &of_b))?)
 }
 
-/// What a study measures, in a line.
-fn about(request: &Request) -> String {
+/// What a study measures, in a line, and what it found.
+fn about(request: &Request, findings: Option<&Findings>) -> String {
+    let made = findings.map_or(request.folds, |findings| findings.folds.len() as u64);
     let folds = match &request.hold_out {
-        None => format!("{} folds of speakers", request.folds),
-        Some(column) => format!("at most {} folds of values of {column}", request.folds),
+        None => format!("{made} folds of speakers"),
+        Some(column) => format!("{made} folds of values of {column}"),
     };
     let seeds = request.seeds_in_words();
     let architecture = request.settings.architecture.name();
-    let told = ["architecture", "seed", "threads"];
+    let told = ["architecture", "seed"];
     let changed = request.settings.changed().into_iter();
     let changed = changed.filter(|(name, _)| !told.contains(&name.as_str()));
     let changed: String = changed.map(|(name, value)| format!(", {name} {value}")).collect();
@@ -118,7 +119,8 @@ fn listed(studies: &[Listed]) -> String {
         };
         let (rmse, mae, r) = (cell(|m| m.rmse), cell(|m| m.mae), cell(|m| m.pearson));
         let state = if findings.is_some() { "" } else { " (not finished)" };
-        let _ = writeln!(text, "{study:16} {rmse:>6} {mae:>6} {r:>6}  {}{state}", about(request));
+        let what = about(request, findings.as_ref());
+        let _ = writeln!(text, "{study:16} {rmse:>6} {mae:>6} {r:>6}  {what}{state}");
     }
     text
 }
@@ -137,7 +139,7 @@ fn range(bounded: Option<Bounded>) -> String {
 pub fn shown(findings: &Findings) -> String {
     let mut text = String::new();
     if let (Some(study), Some(request)) = (&findings.study, &findings.request) {
-        let _ = writeln!(text, "study {study}: {}", about(request));
+        let _ = writeln!(text, "study {study}: {}", about(request, Some(findings)));
     }
     let _ = writeln!(
         text,

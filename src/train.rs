@@ -218,6 +218,9 @@ pub async fn carried_out(
     });
     match end.await? {
         Event::Trained(trained) => Ok(trained),
+        Event::Interrupted { run, step: 0 } => {
+            bail!("stopped: run {run} begins anew when this is run again")
+        }
         Event::Interrupted { run, step } => {
             bail!("stopped: run {run} goes on from step {step} when this is run again")
         }

@@ -1,6 +1,6 @@
 //! `voxage tune`: looks for better settings of a training.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +98,14 @@ pub async fn run(call: Call) -> Result<ExitCode> {
     let study = Study::open(&*store, request.clone()).await?;
     let search = Search { study: request, space, trials: count("trials") };
     search.begin(&*store).await.with_context(|| format!("{}", file.display()))?;
+    let drawn = search.drawn()?;
+    if (drawn.len() as u64) < search.trials {
+        say!("note: {} trials, not {}: there is nothing else to draw", drawn.len(), search.trials);
+    }
+    let idle: BTreeSet<_> = drawn.iter().filter_map(|t| t.settings.without_effect()).collect();
+    for idle in idle {
+        say!("note: {idle}");
+    }
     let mut failed = BTreeMap::new();
     let trials = loop {
         let progress = search.progress(&*store, &study, &failed).await?;

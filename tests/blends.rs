@@ -171,6 +171,24 @@ fn a_search_halves_its_trials_and_goes_on_where_it_was() {
     let rmse = study["findings"]["scores"]["rmse"]["value"].as_f64().unwrap();
     assert!((rmse - trials[0]["rmse"].as_f64().unwrap()).abs() < 1e-3, "{rmse}");
 
+    // No draw is tried twice, nor the settings as they are; what changes nothing is told.
+    let space = place
+        .write("few.toml", "[train]\ntarget = [\"sqrt_age\", \"age\"]\naugment.noise_db = [3.0]\n");
+    let found = tune(&space, &["--json", "--augment-gain-db", "1"]);
+    let few: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let mut drawn: Vec<_> =
+        few["trials"].as_array().unwrap().iter().map(|trial| trial["drawn"].to_string()).collect();
+    drawn.sort();
+    drawn.dedup();
+    assert_eq!(drawn.len(), 3, "{drawn:?}");
+    for said in [
+        "note: 3 trials, not 4: there is nothing else to draw",
+        "note: train.augment.gain_db: without effect on ridge as it is set",
+        "note: train.augment.gain_db, train.augment.noise_db: without effect on ridge as it is set",
+    ] {
+        assert!(stderr(&found).contains(said), "{said}: {}", stderr(&found));
+    }
+
     // A draw that cannot be trained is told, and stops nothing.
     let space = place.write(
         "gone.toml",
@@ -184,8 +202,10 @@ fn a_search_halves_its_trials_and_goes_on_where_it_was() {
         ("[train]\nepochs = { low = 5, high = 1 }\n", "low must be below high"),
         ("[train]\nlearning_rate = { low = 0.1, high = inf }\n", "low must be below high"),
         ("[train]\ndropout = [2.0]\n", "train.dropout must be"),
-        ("[train]\ntarget = [\"height\"]\n", "unknown variant"),
+        ("[train]\ntarget = [\"height\"]\n", "train.target: unknown variant"),
         ("[train]\narchitecture = [\"blend\"]\n", "no training makes a blend"),
+        ("[train]\nepochs = { low = 1, high = 3 }\n", "train.epochs: invalid type: floating point"),
+        ("[train]\nepochs = { low = 1, high = 3 }\n", "whole = true draws whole numbers"),
         ("[train]\nepochs = 5\n", "train.epochs: give a list"),
         ("[train.augment]\nnoise = [1]\n", "there is no setting train.augment.noise"),
         ("[train]\ncoverage = [0.5]\n", "train.coverage changes nothing that a search looks at"),

@@ -318,16 +318,20 @@ fn a_model_is_not_measured_on_speakers_that_it_has_learned_from() {
     let told: Vec<_> = table.lines().map(|line| format!("{line},{}", split(line))).collect();
     std::fs::write(&manifest, told.join("\n")).unwrap();
     run(&manifest, &root, &[]);
-    let left = |model: &Value| {
-        let model = ["--dataset", "recordings", "--model", model["model"].as_str().unwrap()];
+    run(&manifest, &root, &["--dataset", "elsewhere"]);
+    let left = |model: &Value, dataset: &str| {
+        let model = ["--dataset", dataset, "--model", model["model"].as_str().unwrap()];
         let output = call(&[&["evaluate", "--root", &root, "--json"], &model[..]].concat());
         let (said, answer) = (stderr(&output), serde_json::from_slice::<Value>(&output.stdout));
         let n = answer.unwrap()["evaluation"]["test"]["n"].as_u64().unwrap();
-        assert!(said.contains(&format!("note: {} recordings are for the test now", 30 - n)));
+        assert!(said.contains(&format!("note: {} recordings are for the test, but", 30 - n)));
         n
     };
-    assert!((1..30).contains(&left(&some)));
-    assert_eq!(left(&all), 0);
+    // Nor where the same speakers are in another data set.
+    for dataset in ["recordings", "elsewhere"] {
+        assert!((1..30).contains(&left(&some, dataset)));
+        assert_eq!(left(&all, dataset), 0);
+    }
 }
 
 #[test]

@@ -70,7 +70,8 @@ fn a_study_measures_everyone_goes_on_where_it_was_and_compares() {
     assert_eq!(names, ["mean age", "mean age of the gender", "mean age of the source", "ridge"]);
     let by: Vec<_> =
         findings["cells"].as_array().unwrap().iter().map(|c| c["by"].as_str().unwrap()).collect();
-    assert_eq!(by, ["age", "gender", "age and gender", "duration", "source"]);
+    assert_eq!(by, ["age", "gender", "age, gender", "duration", "source"]);
+    assert_eq!(findings["crossed"]["by"], "age, gender, duration, source");
     // The copy is in another fold than its original.
     let leak = &findings["leaks"]["pairs"][0];
     assert_eq!(leak["ids"], serde_json::json!(["v0000-0", "copy"]), "{leak}");

@@ -127,6 +127,9 @@ pub fn card(report: &Report) -> String {
             );
         }
     }
+    if findings.recordings == 0 {
+        text += "No recording with an age was held out: there is nothing to show how good it is.\n";
+    }
     text += "\n## Limits\n";
     for limit in limits(report) {
         let _ = writeln!(text, "- {limit}");

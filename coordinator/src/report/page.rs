@@ -8,7 +8,7 @@ use super::gather::{BEST, WORST};
 use super::svg::escaped;
 use super::{Data, Point, Report};
 use crate::drift::{Drift, WARN_PSI};
-use crate::study::{Bounded, Findings};
+use crate::study::{Bounded, Cells, Findings};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -32,13 +32,14 @@ pub fn page(report: &Report) -> String {
         body += &section("Learning curves", None, &figures::curves(report));
         let parts = figures::parts(report);
         body += &section("Errors by part", Some(["model", "mean age"]), &parts);
+        body += &crossed(&findings.crossed);
         if let Some(coverage) = &findings.intervals {
             let intervals = figures::intervals(coverage);
             body += &section("Prediction intervals", Some(["measured", "promised"]), &intervals);
         }
         body += &sounds(report);
+        body += &leaks(findings);
     }
-    body += &leaks(findings);
     body += &data(&report.data);
     let age = figures::ages(report);
     let _ = writeln!(body, "<div class=\"grid2\">{}</div>", figure(&age));
@@ -125,6 +126,35 @@ fn figure(Figure { title, says, plot }: &Figure) -> String {
     format!("<figure><h3>{title}</h3><figcaption>{says}</figcaption>{plot}</figure>\n")
 }
 
+/// Errors by everything together, which are too many for a figure.
+fn crossed(Cells { by, cells }: &Cells) -> String {
+    // Studies of before have none.
+    if cells.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "<details><summary>By {}</summary>\n<table>\n<tr><th></th><th class=\"n\">n</th>\
+         <th class=\"n\">speakers</th><th class=\"n\">RMSE</th><th class=\"n\">MAE</th>\
+         <th class=\"n\">bias</th><th class=\"n\">mean age's MAE</th></tr>\n",
+        escaped(by)
+    );
+    for cell in cells {
+        let _ = writeln!(
+            text,
+            "<tr><th>{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2}</td>\
+             <td class=\"n\">{:.2}</td><td class=\"n\">{:+.2}</td><td class=\"n\">{:.2}</td></tr>",
+            escaped(&cell.name),
+            cell.n,
+            cell.speakers,
+            cell.rmse,
+            cell.mae,
+            cell.bias,
+            cell.mean_mae
+        );
+    }
+    text + "</table>\n</details>\n"
+}
+
 fn sounds(report: &Report) -> String {
     let one = |point: &Point| {
         let case = &point.case;
@@ -160,9 +190,11 @@ fn leaks(findings: &Findings) -> String {
     }
     text += match findings.leaks.near {
         None => "<p>Features were not compared: there are too many recordings.</p>\n",
-        Some(0) => "<p>No features are nearly the same.</p>\n",
+        Some(0) => "<p>No other recordings have nearly the same features.</p>\n",
         Some(_) => "",
     };
+    text += "<p class=\"soft\">By its features, a copy at another level, in another format or of one channel is \
+             found; one that was cut, resampled or has noise, if at all, only where there is an embedding.</p>\n";
     for warning in warnings {
         let _ = writeln!(text, "<p class=\"warning\">{}.</p>", escaped(&warning));
     }
@@ -178,7 +210,7 @@ fn data(data: &Data) -> String {
     let [least, median, greatest] = data.ages;
     format!(
         "<h2>The data</h2>\n<p><code>{}</code>: {} recordings of {} speakers with an age, {}; {}; \
-         {least} to {greatest} years old, half of them under {median}. {} recordings could not be used. \
+         {least} to {greatest} years old, half of them at most {median}. {} recordings could not be used. \
          Licence: {}.</p>\n",
         escaped(&data.manifest),
         data.recordings,

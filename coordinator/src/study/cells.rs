@@ -18,7 +18,7 @@ const DURATIONS: [(f64, &str); 4] = [
 ];
 
 /// The recordings in parts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cells {
     /// By what.
     pub by: String,
@@ -47,34 +47,38 @@ pub struct Cell {
     pub mean_mae: f64,
 }
 
-/// Cells by age, gender, both, duration, and each column; `seeds` and `mean` have a
-/// predicted age for each case.
+/// What cases are told apart by: its name, and a case's place among all and name.
+type Side<'a> = (&'a str, Box<dyn Fn(&Case) -> (usize, String) + 'a>);
+
+/// Cells by age, gender, both, duration, and each column; and by all of these together.
+/// `seeds` and `mean` have a predicted age for each case.
 pub(crate) fn cells(
     cases: &[&Case],
     seeds: &[Vec<f64>],
     mean: &[f64],
     by: &[String],
-) -> Vec<Cells> {
-    let part = |by: &str, key: &dyn Fn(&Case) -> (usize, String)| {
-        let mut parts: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
+) -> (Vec<Cells>, Cells) {
+    let part = |sides: &[&Side<'_>]| {
+        let mut parts: BTreeMap<Vec<(usize, String)>, Vec<usize>> = BTreeMap::new();
         for (i, case) in cases.iter().enumerate() {
-            parts.entry(key(case)).or_default().push(i);
+            parts.entry(sides.iter().map(|(_, of)| of(case)).collect()).or_default().push(i);
         }
-        let cell = |((_, name), places): ((usize, String), Vec<usize>)| {
-            cell(name, &places, (cases, seeds, mean))
+        let cell = |(key, places): (Vec<(usize, String)>, Vec<usize>)| {
+            let names: Vec<_> = key.into_iter().map(|(_, name)| name).collect();
+            cell(names.join(", "), &places, (cases, seeds, mean))
         };
-        Cells { by: by.to_owned(), cells: parts.into_iter().map(cell).collect() }
+        let names: Vec<_> = sides.iter().map(|(name, _)| *name).collect();
+        Cells { by: names.join(", "), cells: parts.into_iter().map(cell).collect() }
     };
     let age = |case: &Case| AGE_BANDS.iter().position(|band| *band == case.band()).unwrap_or(0);
     let duration = |case: &Case| {
         let fits = |(below, _): &(f64, &str)| case.duration_s < *below;
         DURATIONS.iter().position(fits).unwrap_or(DURATIONS.len() - 1)
     };
-    let mut all = vec![
-        part("age", &|case| (age(case), case.band().into())),
-        part("gender", &|case| (0, case.gender().into())),
-        part("age and gender", &|case| (age(case), format!("{}, {}", case.band(), case.gender()))),
-        part("duration", &|case| (duration(case), DURATIONS[duration(case)].1.into())),
+    let mut sides: Vec<Side<'_>> = vec![
+        ("age", Box::new(move |case| (age(case), case.band().into()))),
+        ("gender", Box::new(|case| (0, case.gender().into()))),
+        ("duration", Box::new(move |case| (duration(case), DURATIONS[duration(case)].1.into()))),
     ];
     for column in by.iter().filter(|column| *column != "gender") {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -83,14 +87,19 @@ pub(crate) fn cells(
         }
         let mut order: Vec<_> = counts.into_iter().collect();
         order.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let rank = |value: &str| order.iter().take(MOST).position(|(other, _)| *other == value);
-        all.push(part(column, &|case| match case.recording.value(column) {
-            value if rank(value).is_none() => (MOST, "all others".into()),
-            "" => (MOST + 1, "not given".into()),
-            value => (rank(value).unwrap_or(0), value.into()),
-        }));
+        let of = move |case: &Case| {
+            let value = case.recording.value(column);
+            match order.iter().take(MOST).position(|(other, _)| *other == value) {
+                None => (MOST, "all others".into()),
+                Some(_) if value.is_empty() => (MOST + 1, "not given".into()),
+                Some(rank) => (rank, value.into()),
+            }
+        };
+        sides.push((column, Box::new(of)));
     }
-    all
+    let mut all: Vec<_> = sides.iter().map(|side| part(&[side])).collect();
+    all.insert(2, part(&[&sides[0], &sides[1]]));
+    (all, part(&sides.iter().collect::<Vec<_>>()))
 }
 
 fn cell(

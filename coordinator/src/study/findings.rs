@@ -47,6 +47,9 @@ pub struct Findings {
     pub baselines: Vec<Rival>,
     /// Errors by part.
     pub cells: Vec<Cells>,
+    /// Errors by everything together.
+    #[serde(default)]
+    pub crossed: Cells,
     /// How its intervals do; none if it has none.
     pub intervals: Option<Coverage>,
     /// What may have leaked.
@@ -123,6 +126,7 @@ pub fn findings(material: &Material<'_>) -> Findings {
         rmse: found[7 + 2 * i],
         mae: found[8 + 2 * i],
     };
+    let (cells, crossed) = cells::cells(&cases, &seeds, &mean, material.by);
     let folds = cases.iter().filter_map(|case| case.fold).max().map_or(0, |last| last + 1);
     let of_fold = |fold| cases.iter().filter(|case| case.fold == Some(fold)).count() as u64;
     Findings {
@@ -142,7 +146,8 @@ pub fn findings(material: &Material<'_>) -> Findings {
         },
         seeds: seeds.iter().map(|said| scores(&pairs(&all, said))).collect(),
         baselines: rivals.iter().enumerate().map(rival).collect(),
-        cells: cells::cells(&cases, &seeds, &mean, material.by),
+        cells,
+        crossed,
         intervals: coverage::coverage(material.coverage, &cases, &material.seeds),
         leaks: leaks::leaks(material.cases),
     }
@@ -222,6 +227,12 @@ mod tests {
         let ages = &half.cells[0];
         assert_eq!(ages.cells.iter().map(|cell| cell.n).sum::<u64>(), 400);
         assert!(ages.cells[0].bias > 5.0 && ages.cells[4].bias < -5.0, "{ages:?}");
+        // Five bands, two genders, one duration.
+        let crossed = &half.crossed;
+        assert_eq!(crossed.by, "age, gender, duration");
+        assert_eq!(crossed.cells[0].name, "20 to 29, female, under 5 s");
+        assert_eq!(crossed.cells.iter().map(|cell| cell.n).sum::<u64>(), 400);
+        assert_eq!(crossed.cells.len(), 10);
         assert_eq!((half.recordings, half.speakers, half.folds), (400, 200, vec![80; 5]));
     }
 

@@ -21,6 +21,9 @@ const ETA: usize = 2;
 
 const REQUEST: &str = "request.json";
 
+/// For each trial, settings are drawn so often at most before there are none that are new.
+const DRAWS: u64 = 20;
+
 /// Settings of a training that a fold makes no use of, or that no error follows from.
 const WITHOUT_EFFECT: [&str; 2] = ["test_share", "coverage"];
 
@@ -53,14 +56,14 @@ pub struct Search {
     pub study: Request,
     /// The settings that are, by their names below `train`.
     pub space: BTreeMap<String, Values>,
-    /// How many are tried; the first is what is not searched alone.
+    /// How many are tried, at most; the first is what is not searched alone.
     pub trials: u64,
 }
 
 /// One draw of settings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trial {
-    /// Its number, from 0 on.
+    /// The number of the draw, from 0 on: those that gave nothing new are left out.
     pub number: u64,
     /// What was drawn; nothing for the first.
     pub drawn: BTreeMap<String, Value>,
@@ -102,8 +105,7 @@ impl Search {
                 "a search is over one setting or more, with 2 trials or more".into(),
             ));
         }
-        for number in 1..self.trials {
-            let trial = self.trial(number)?;
+        for trial in &self.drawn()?[1..] {
             if trial.settings.architecture == Architecture::Blend {
                 return Err(Error::Study("architecture: no training makes a blend".into()));
             }
@@ -126,7 +128,7 @@ impl Search {
         study: &Study,
         failed: &BTreeMap<String, String>,
     ) -> Result<Progress> {
-        let mut running = (0..self.trials).map(|n| self.trial(n)).collect::<Result<Vec<_>>>()?;
+        let mut running = self.drawn()?;
         let (mut out, mut folds) = (Vec::new(), 1);
         loop {
             let folds_now = folds.min(study.folds.len());
@@ -145,7 +147,25 @@ impl Search {
         }
     }
 
-    /// The settings of a trial.
+    /// What is tried, each once: less than was asked for if the space has no more.
+    ///
+    /// # Errors
+    /// If a setting cannot be searched so.
+    pub fn drawn(&self) -> Result<Vec<Trial>> {
+        let mut drawn: Vec<Trial> = Vec::new();
+        for number in 0..DRAWS * self.trials {
+            let trial = self.trial(number)?;
+            if drawn.iter().all(|other| other.settings != trial.settings) {
+                drawn.push(trial);
+            }
+            if drawn.len() as u64 == self.trials {
+                break;
+            }
+        }
+        Ok(drawn)
+    }
+
+    /// The settings of a draw.
     fn trial(&self, number: u64) -> Result<Trial> {
         let mut drawn = BTreeMap::new();
         let mut settings = serde_json::to_value(&self.study.settings)
@@ -168,10 +188,15 @@ impl Search {
                 )));
             };
             *place = value.clone();
+            if let Err(error) = TrainSettings::deserialize(&settings) {
+                let broken = value.is_f64() && matches!(values, Values::Range { whole: false, .. });
+                let hint = if broken { "; whole = true draws whole numbers" } else { "" };
+                return Err(Error::Study(format!("train.{name}: {error}{hint}")));
+            }
             drawn.insert(name.clone(), value);
         }
-        let settings = serde_json::from_value(settings)
-            .map_err(|error| Error::Study(format!("the space allows what cannot be: {error}")))?;
+        let settings =
+            serde_json::from_value(settings).map_err(|error| Error::damaged("train", error))?;
         Ok(Trial { number, drawn, settings, folds: 0, rmse: None, failed: None })
     }
 }

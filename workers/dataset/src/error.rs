@@ -26,6 +26,9 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         why: String,
     },
+    /// Whoever asked for it does not want it any more.
+    #[error("stopped")]
+    Stopped,
     /// Two of a speaker's recordings were submitted for different splits.
     #[error(
         "speaker '{speaker}' was submitted for two splits, by recordings '{first}' and '{second}': submit one of them again with the other's split"
@@ -49,6 +52,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Transport(error) => error.kind(),
+            Self::Stopped => Kind::Transient,
             _ => Kind::Permanent,
         }
     }

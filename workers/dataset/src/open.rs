@@ -6,7 +6,7 @@
 //! age and was not replaced.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -40,6 +40,7 @@ pub struct Dataset {
     manifest: Arc<SealedManifest>,
     splits: Arc<Splits>,
     tallies: Arc<[Tally]>,
+    stop: Arc<AtomicBool>,
 }
 
 /// One pass over a split.
@@ -90,6 +91,7 @@ impl Dataset {
             splits: Arc::new(Splits::new(rule)),
             tallies: Arc::new([]),
             manifest: Arc::new(manifest),
+            stop: Arc::default(),
         };
         runtime.clone().block_on(dataset.count())?;
         Ok(dataset)
@@ -169,14 +171,17 @@ impl Dataset {
 
     /// The speakers of some splits whom an earlier data set had where more is learned of them.
     async fn known(&self, earlier: &Self, among: &[Split]) -> Result<HashSet<String>> {
+        let same = self.manifest.dataset == earlier.manifest.dataset;
         let mut known = HashSet::new();
         let mut tables = earlier.tables(0..earlier.tallies.len());
         while let Some((shard, table)) = tables.try_next().await? {
             for sample in earlier.rows(&table, shard).map(|row| table.sample(row)) {
                 let split = |of: &Self| of.splits.of(sample.group(), sample.value());
                 let (before, now) = (split(earlier), split(self));
+                // The same id in another data set may be another's.
+                let counts = sample.age_years().is_some() && (same || !sample.speaker().is_empty());
                 // Training, validation, test: in this order.
-                if sample.age_years().is_some() && among.contains(&now) && before < now {
+                if counts && among.contains(&now) && before < now {
                     known.insert(sample.group().to_owned());
                 }
             }
@@ -230,6 +235,20 @@ impl Dataset {
     /// The column that decides who is held out, if one does.
     pub(crate) fn column(&self) -> Option<&str> {
         self.splits.rule.fold.as_ref()?.column()
+    }
+
+    /// The same, of which passes are cut off once `stop` is set.
+    #[must_use]
+    pub fn until(self, stop: &Arc<AtomicBool>) -> Self {
+        Self { stop: Arc::clone(stop), ..self }
+    }
+
+    /// Returns when whoever makes something of it may go on.
+    ///
+    /// # Errors
+    /// If it is to stop.
+    pub fn may_go_on(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
     }
 
     /// What is sealed.

@@ -124,6 +124,13 @@ impl<T> Work<T> {
     pub(crate) fn wait(&self) -> Option<Result<T, Stop>> {
         let mut state = self.state();
         loop {
+            if state.ended {
+                return None;
+            }
+            if let Err(stopped) = self.dataset.may_go_on() {
+                state.ended = true;
+                return Some(Err(Stop::Failed(stopped)));
+            }
             let next = state.delivered;
             if let Some(made) = state.made.remove(&next) {
                 state.delivered += 1;
@@ -131,7 +138,7 @@ impl<T> Work<T> {
                 self.changed.notify_all();
                 return Some(made);
             }
-            if state.ended || next == self.n_batches {
+            if next == self.n_batches {
                 return None;
             }
             state = self.until_changed(state);

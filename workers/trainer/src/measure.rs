@@ -105,16 +105,16 @@ pub(crate) fn leave_out<'a>(
     }
     if left_out > 0 {
         let message = format!(
-            "{left_out} recordings are for the test now, but the model has learned from their \
-             speakers: it is not measured on them"
+            "{left_out} recordings are for the test, but the model has learned from their speakers: \
+             it is not measured on them"
         );
         say(Event::Note { message });
     }
     Ok(())
 }
 
-/// What a model was trained on, if speakers may stand elsewhere in this version of that data
-/// set: where nothing is submitted, all stand by hash, as ever.
+/// What a model was trained on, if speakers may stand elsewhere there: in versions of one data
+/// set where nothing is submitted, all stand by hash, as ever.
 pub(crate) fn earlier(
     dataset: &Dataset,
     manifest: &str,
@@ -122,7 +122,7 @@ pub(crate) fn earlier(
     (store, runtime, place): At<'_>,
 ) -> Result<Option<Dataset>> {
     let same = dataset_of(manifest) == dataset_of(&card.manifest);
-    if !same || manifest == card.manifest || !dataset.has_submitted() {
+    if manifest == card.manifest || same && !dataset.has_submitted() {
         return Ok(None);
     }
     open(store, runtime, place, &card.manifest, &card.settings, None).map(Some)

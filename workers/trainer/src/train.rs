@@ -52,7 +52,7 @@ pub enum End {
 pub fn train(
     request: &TrainRequest,
     runtime: &Handle,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     say: &mut dyn FnMut(Event),
 ) -> Result<End> {
     let store = runtime.block_on(store::open(&request.root, &request.access))?;
@@ -84,7 +84,12 @@ pub fn train(
     let end = caught(|| carry_out(request, &store, runtime, &mut run, stop, say));
     let why = end.as_ref().err().filter(|error| error.kind() == Kind::Permanent);
     let left = run.end(why.map(ToString::to_string).unwrap_or_default());
-    let end = end?;
+    let end = match end {
+        Err(Error::Dataset(voxage_dataset::Error::Stopped)) => {
+            End::Interrupted { run: id, step: 0 }
+        }
+        end => end?,
+    };
     left?;
     Ok(end)
 }
@@ -102,7 +107,7 @@ fn carry_out(
     store: &Arc<dyn Store>,
     runtime: &Handle,
     run: &mut Run,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     say: &mut dyn FnMut(Event),
 ) -> Result<End> {
     let id = request.run_id();
@@ -111,16 +116,17 @@ fn carry_out(
         return Ok(End::Trained(Box::new(trained)));
     }
     let (settings, upkeep) = (&request.settings, &request.upkeep);
-    let idle = settings.without_effect();
-    if !idle.is_empty() && request.blend.is_empty() {
-        let (names, architecture) = (idle.join(", train."), settings.architecture.name());
-        let message = format!("train.{names}: without effect on {architecture} as it is set");
+    if let Some(message) = settings.without_effect().filter(|_| request.blend.is_empty()) {
         say(Event::Warning { message });
     }
     tch::set_num_threads(settings.threads as i32);
     let place = (&*request.root, &request.access);
     let fold = request.fold.clone();
     let mut dataset = open(store, runtime, place, &request.manifest, settings, fold)?;
+    // A network stops between steps, where it leaves a checkpoint.
+    if !settings.architecture.is_network() {
+        dataset = dataset.until(stop);
+    }
     let fitted = if !request.blend.is_empty() {
         let models = Models { store: &**store, runtime };
         let members = request.blend.iter().map(|part| models.card(&part.version));

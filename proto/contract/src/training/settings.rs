@@ -227,11 +227,14 @@ impl TrainSettings {
         }
     }
 
-    /// The names of settings that are not as by default although nothing depends on them.
+    /// Settings that are not as by default although nothing depends on them, in words.
     #[must_use]
-    pub fn without_effect(&self) -> Vec<String> {
-        let changed = self.changed().into_iter().map(|(name, _)| name);
-        changed.filter(|name| !self.depends_on(name)).collect()
+    pub fn without_effect(&self) -> Option<String> {
+        let changed = self.changed().into_iter().map(|(name, _)| format!("train.{name}"));
+        let names: Vec<_> = changed.filter(|name| !self.depends_on(&name[6..])).collect();
+        let architecture = self.architecture.name();
+        (!names.is_empty())
+            .then(|| format!("{}: without effect on {architecture} as it is set", names.join(", ")))
     }
 
     fn depends_on(&self, name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Threads: the same batches from any number of them, and no harm from what goes wrong.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use voxage_contract::{FeatureSpec, Mel, MelStorage, Split};
@@ -57,6 +57,18 @@ fn a_consumer_may_leave_early() {
     assert!(threads() <= before + 20, "{} threads, before {before}", threads());
     // What was being read when its pass was left is aborted, which takes a moment.
     until("the store is still being read", || Arc::strong_count(&house.store) == 2);
+}
+
+#[test]
+fn a_pass_is_cut_off_when_it_is_not_wanted_any_more() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let house = House::new(12, |_| Split::Train);
+    let dataset = house.open().until(&stop);
+    let mut some = batches(&dataset, SHUFFLED, 4, 2);
+    some.next().unwrap().unwrap();
+    stop.store(true, Ordering::Relaxed);
+    assert!(matches!(some.next(), Some(Err(Error::Stopped))));
+    assert!(some.next().is_none());
 }
 
 #[test]

@@ -75,16 +75,17 @@ impl AgeProcess {
         let groups: Vec<_> =
             columns.groups().into_iter().map(|(name, shape, _)| (name, shape)).collect();
         let mut means = Means::default();
+        let may_go_on = || Ok(dataset.may_go_on()?);
         let process = if n <= points as u64 {
             ages.iter().for_each(|age| means.add(*age));
-            Process::fit(&groups, &whole, parameters, None)?
+            Process::fit(&groups, &whole, parameters, None, &may_go_on)?
         } else {
             let mut all = read(dataset, splits, &columns, threads, |_| true).map(|rows| {
                 let (rows, ages): (Vec<Row>, Vec<f64>) = rows?.into_iter().unzip();
                 ages.iter().for_each(|age| means.add(*age));
                 Ok(rows_of(&columns, target, &rows, &ages))
             });
-            Process::fit(&groups, &whole, parameters, Some(&mut all))?
+            Process::fit(&groups, &whole, parameters, Some(&mut all), &may_go_on)?
         };
         Ok((Self { columns, target, process }, means.finish(0.0)))
     }

@@ -1,6 +1,8 @@
 //! The least value of a smooth function of a few numbers: BFGS (Nocedal and Wright 2006,
 //! algorithm 6.1) with steps halved until they go down enough.
 
+use crate::Result;
+
 /// Armijo's condition: the part of the promised descent that a step must keep.
 const ENOUGH: f64 = 1e-4;
 
@@ -9,15 +11,18 @@ const HALVINGS: u32 = 30;
 
 /// Goes down from `start` for at most `steps` steps; `function` gives its value and slope,
 /// or an infinite value where it is not defined.
+///
+/// # Errors
+/// Those of the function.
 pub fn least(
     start: &[f64],
     steps: usize,
-    mut function: impl FnMut(&[f64]) -> (f64, Vec<f64>),
-) -> Vec<f64> {
+    mut function: impl FnMut(&[f64]) -> Result<(f64, Vec<f64>)>,
+) -> Result<Vec<f64>> {
     let n = start.len();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let mut place = start.to_vec();
-    let (mut value, mut slope) = function(&place);
+    let (mut value, mut slope) = function(&place)?;
     // The inverse of the curvature, row-major.
     let mut inverse: Vec<f64> = (0..n * n).map(|i| f64::from(u8::from(i % (n + 1) == 0))).collect();
     for step in 0..steps {
@@ -33,7 +38,7 @@ pub fn least(
         for _ in 0..HALVINGS {
             let there: Vec<f64> =
                 place.iter().zip(&direction).map(|(x, d)| x + length * d).collect();
-            let (found, down) = function(&there);
+            let (found, down) = function(&there)?;
             if found <= value + ENOUGH * length * promised {
                 next = Some((there, found, down));
                 break;
@@ -53,7 +58,7 @@ pub fn least(
             break;
         }
     }
-    place
+    Ok(place)
 }
 
 /// `(I - s yᵀ/ρ) H (I - y sᵀ/ρ) + s sᵀ/ρ` with `ρ = sᵀy`.
@@ -80,8 +85,9 @@ mod tests {
             let (x, y) = (p[0], p[1]);
             let value = (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2);
             let slope = vec![-2.0 * (1.0 - x) - 400.0 * x * (y - x * x), 200.0 * (y - x * x)];
-            (value, slope)
-        });
+            Ok((value, slope))
+        })
+        .unwrap();
         assert!((least[0] - 1.0).abs() < 1e-4 && (least[1] - 1.0).abs() < 1e-4, "{least:?}");
     }
 }

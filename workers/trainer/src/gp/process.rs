@@ -57,14 +57,16 @@ pub struct Rows {
 impl Process {
     /// Fits a process whose points are `points`, with the likeliest parameters unless some
     /// are given; `others`, if there are rows beside them, gives all rows, some at a time.
+    /// `may_go_on` is asked again and again while it looks for parameters.
     ///
     /// # Errors
-    /// If reading the others fails, or the rows are too few to say anything.
+    /// If reading the others fails, it may not go on, or the rows are too few to say anything.
     pub fn fit(
         groups: &[(&str, Shape)],
         points: &Rows,
         parameters: Option<Vec<f64>>,
         others: Option<&mut dyn Iterator<Item = Result<Rows>>>,
+        may_go_on: &dyn Fn() -> Result<()>,
     ) -> Result<Self> {
         let fit = |((name, shape), rows): (&(&str, Shape), &Tensor)| Group::fit(name, *shape, rows);
         let groups: Vec<_> = groups.iter().zip(&points.inputs).map(fit).collect();
@@ -75,7 +77,10 @@ impl Process {
         let targets = (&points.targets - mean) / deviation;
         let between: Vec<_> =
             groups.iter().zip(&scaled).map(|(group, rows)| group.between(rows, rows)).collect();
-        let parameters = parameters.unwrap_or_else(|| likeliest(&groups, &between, &targets));
+        let parameters = match parameters {
+            Some(parameters) => parameters,
+            None => likeliest(&groups, &between, &targets, may_go_on)?,
+        };
         let mut process = Self {
             groups,
             parameters,
@@ -181,18 +186,24 @@ impl Process {
 }
 
 /// The parameters of the greatest marginal likelihood, drawn to the start a little.
-fn likeliest(groups: &[Group], between: &[Tensor], targets: &Tensor) -> Vec<f64> {
+fn likeliest(
+    groups: &[Group],
+    between: &[Tensor],
+    targets: &Tensor,
+    may_go_on: &dyn Fn() -> Result<()>,
+) -> Result<Vec<f64>> {
     let n = groups.len();
     let mut start = vec![AMPLITUDE.ln(); 2 * n + 1];
     start[n..2 * n].fill(0.0);
     let pull = PULL * targets.numel() as f64;
     least(&start, STEPS, |parameters| {
+        may_go_on()?;
         let (mut value, mut slope) = unlikelihood(groups, between, targets, parameters);
         for ((slope, parameter), start) in slope.iter_mut().zip(parameters).zip(&start) {
             value += pull * (parameter - start).powi(2);
             *slope += 2.0 * pull * (parameter - start);
         }
-        (value, slope)
+        Ok((value, slope))
     })
 }
 
@@ -250,6 +261,8 @@ fn too_few() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// Points on a line, with noise of a known size around a smooth curve.
@@ -280,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_curve_is_found_with_the_size_of_its_noise() {
-        let process = Process::fit(&GROUPS, &rows(300, 1), None, None).unwrap();
+        let process = Process::fit(&GROUPS, &rows(300, 1), None, None, &|| Ok(())).unwrap();
         let (error, standard) = errors(&process, &rows(300, 2));
         assert!((0.4..0.65).contains(&error), "{error}");
         assert!((0.8..1.2).contains(&standard), "{standard}");
@@ -293,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn it_stops_when_it_may_not_go_on() {
+        let asked = Cell::new(0);
+        let may_go_on = || {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 { Ok(()) } else { Err(voxage_dataset::Error::Stopped.into()) }
+        };
+        let stopped = Process::fit(&GROUPS, &rows(60, 1), None, None, &may_go_on);
+        assert!(matches!(stopped, Err(Error::Dataset(voxage_dataset::Error::Stopped))));
+        assert_eq!(asked.get(), 3);
+    }
+
+    #[test]
     fn more_rows_than_points_say_more_than_the_points() {
         let all = rows(3000, 4);
         let cut = |start: i64, n: i64| Rows {
@@ -300,9 +325,10 @@ mod tests {
             targets: all.targets.narrow(0, start, n),
         };
         let points = cut(0, 60);
-        let alone = Process::fit(&GROUPS, &points, None, None).unwrap();
+        let alone = Process::fit(&GROUPS, &points, None, None, &|| Ok(())).unwrap();
         let mut chunks = (0..30).map(|i| Ok(cut(i * 100, 100)));
-        let projected = Process::fit(&GROUPS, &points, None, Some(&mut chunks)).unwrap();
+        let projected =
+            Process::fit(&GROUPS, &points, None, Some(&mut chunks), &|| Ok(())).unwrap();
         let held_out = rows(500, 5);
         let ((few, _), (many, standard)) =
             (errors(&alone, &held_out), errors(&projected, &held_out));

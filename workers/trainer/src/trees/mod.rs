@@ -71,7 +71,7 @@ impl AgeTrees {
         }
         columns.learn(&rows);
         let rows: Vec<Vec<f64>> = rows.iter().map(|row| columns.filled(row)).collect();
-        let trees = grow(&rows, &targets, settings);
+        let trees = grow(&rows, &targets, settings, &|| Ok(dataset.may_go_on()?))?;
         let (columns, target) = (Arc::new(columns), settings.target);
         Ok((Self { columns, target, trees }, means.finish(0.0)))
     }
@@ -146,25 +146,33 @@ impl AgeTrees {
 }
 
 /// Grows all trees, by as many threads as a training has.
-fn grow(rows: &[Vec<f64>], targets: &[f64], settings: &TrainSettings) -> Vec<Tree> {
+fn grow(
+    rows: &[Vec<f64>],
+    targets: &[f64],
+    settings: &TrainSettings,
+    may_go_on: &(dyn Fn() -> Result<()> + Sync),
+) -> Result<Vec<Tree>> {
     let threads = settings.threads.clamp(1, TREES);
     let one = |tree: usize| {
-        Tree::grow(rows, targets, &mut Rng::new(&[settings.seed, 0x7265, tree as u64]))
+        may_go_on()?;
+        Ok(Tree::grow(rows, targets, &mut Rng::new(&[settings.seed, 0x7265, tree as u64])))
     };
     thread::scope(|scope| {
         let part = |thread: usize| {
-            scope.spawn(move || (thread..TREES).step_by(threads).map(one).collect::<Vec<_>>())
+            scope.spawn(move || {
+                (thread..TREES).step_by(threads).map(one).collect::<Result<Vec<_>>>()
+            })
         };
         let parts: Vec<_> = (0..threads).map(part).collect();
         let mut parts: Vec<_> = parts
             .into_iter()
             .map(|part| match part.join() {
-                Ok(trees) => trees.into_iter(),
+                Ok(trees) => Ok(trees?.into_iter()),
                 Err(panic) => std::panic::resume_unwind(panic),
             })
-            .collect();
+            .collect::<Result<_>>()?;
         // In their order, whatever the number of threads.
-        (0..TREES).filter_map(|tree| parts[tree % threads].next()).collect()
+        Ok((0..TREES).filter_map(|tree| parts[tree % threads].next()).collect())
     })
 }
 
@@ -206,7 +214,8 @@ mod tests {
         let filled: Vec<_> = rows.iter().map(|row| columns.filled(row)).collect();
         let targets: Vec<f64> = rows.iter().map(|row| 20.0 + row[0] / 2.0).collect();
         let of = |threads| {
-            grow(&filled, &targets, &TrainSettings { threads, ..TrainSettings::default() })
+            let settings = TrainSettings { threads, ..TrainSettings::default() };
+            grow(&filled, &targets, &settings, &|| Ok(())).unwrap()
         };
         let trees = of(1);
         assert_eq!(trees, of(3));
