@@ -230,8 +230,8 @@ impl TrainSettings {
     /// Settings that are not as by default although nothing depends on them, in words.
     #[must_use]
     pub fn without_effect(&self) -> Option<String> {
-        let changed = self.changed().into_iter().map(|(name, _)| format!("train.{name}"));
-        let names: Vec<_> = changed.filter(|name| !self.depends_on(&name[6..])).collect();
+        let idle = self.changed().into_iter().filter(|(name, _)| !self.depends_on(name));
+        let names: Vec<_> = idle.map(|(name, _)| format!("train.{name}")).collect();
         let architecture = self.architecture.name();
         (!names.is_empty())
             .then(|| format!("{}: without effect on {architecture} as it is set", names.join(", ")))
