@@ -63,7 +63,7 @@ pub fn command() -> Command {
              dropout = { low = 0.1, high = 0.6 }\n  \
              epochs = { low = 10, high = 40, whole = true }\n  \
              augment.noise_db = [0, 3]\n\n\
-             Settings are drawn from it, measured on one fold of speakers, the better half on two, \
+             Settings are drawn from it, none twice, measured on one fold of speakers, the better half on two, \
              and so on to all folds of the last. The settings of the command line and the files are \
              tried as they are, too. What is done is not done again; with --queue, trainers do it.",
         )
