@@ -162,12 +162,16 @@ fn a_stopped_worker_hands_back_and_a_foreign_root_is_refused() {
     let dead = until(&cluster, &["dead", "list"], |dead| letters(dead) > 0);
     assert!(dead.to_string().contains("audio_roots"), "{dead}");
     assert_eq!(blind.stop(), Some(0));
+    // A coordinator hands out by itself what nobody works on: not while a person does it.
+    assert_eq!(coordinator.stop(), Some(0));
     let secret = cluster.broker.url().split([':', '@']).nth(2).unwrap().to_owned();
     assert!(!cluster.logs().contains(&secret), "the broker's password is in a log");
 
     // One that may read it makes them; letters about what is made are dropped.
     let _worker = cluster.worker();
+    let dead = cluster.json(&["dead", "list"]);
     cluster.json(&["dead", "requeue", dead["dead"][0]["shard"].as_str().unwrap()]);
+    let mut coordinator = cluster.coordinator();
     cluster.sealed("d", |_| {});
     cluster.sealed("e", |_| {});
     until(&cluster, &["dead", "list"], |dead| letters(dead) == 0);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus, ErrorKind};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use voxage_contract::Kind;
@@ -26,6 +26,9 @@ use super::error::{failed, timed_out};
 
 /// The longest wait for an answer of a broker that is well.
 pub(crate) const ANSWER: Duration = Duration::from_secs(15);
+
+/// Pause between looks whether a connection that is closed is gone.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The broker's answer to a call, unless it is an error or takes too long.
 pub(crate) async fn answered<T>(
@@ -151,8 +154,19 @@ impl Link {
     pub(crate) async fn close(&self) {
         self.closed.cancel();
         if let Some(live) = self.connection.lock().await.take() {
+            let status = live.status();
+            // A channel that is dropped at this very moment breaks the connection, and lapin
+            // then answers nobody. What is unsettled comes again either way.
+            let broken = async {
+                while status.connected() || status.closing() {
+                    sleep(LOOK).await;
+                }
+            };
             // Whatever comes of it: nobody uses it any more.
-            let _ = timeout(ANSWER, live.close(200, "closed".into())).await;
+            tokio::select! {
+                _ = timeout(ANSWER, live.close(200, "closed".into())) => {}
+                () = broken => {}
+            }
         }
     }
 

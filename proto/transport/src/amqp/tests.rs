@@ -34,6 +34,7 @@ async fn keeps_its_promises() {
     beats_reach_all_listeners(url).await;
     a_dropped_stream_gives_back_what_was_sent_ahead(url).await;
     closing_ends_streams(url).await;
+    closing_is_quick(url).await;
     other_settings_are_refused(url).await;
     refusals_are_clear(url).await;
     dead::are_listed_requeued_and_discarded(url).await;
@@ -149,6 +150,21 @@ async fn closing_ends_streams(url: &str) {
     amqp.close().await;
     tokio::time::timeout(PATIENCE, end).await.unwrap().unwrap();
     assert!(queue.publish(Bytes::new()).await.is_err());
+}
+
+/// Whoever uses a channel lets go of it at the very moment in which all are closed.
+async fn closing_is_quick(url: &str) {
+    for _ in 0..100 {
+        let amqp = open(url, "quick").await;
+        for _ in 0..20 {
+            let (link, channel) = (Arc::clone(&amqp.0.link), amqp.0.link.channel().await.unwrap());
+            tokio::spawn(async move {
+                link.closed().await;
+                drop(channel);
+            });
+        }
+        tokio::time::timeout(link::ANSWER / 2, amqp.close()).await.expect("closed at once");
+    }
 }
 
 async fn other_settings_are_refused(url: &str) {
