@@ -146,6 +146,9 @@ pub fn shown(findings: &Findings) -> String {
         "{} recordings of {} speakers; in parentheses what 95 of 100 samples of speakers give\n",
         findings.recordings, findings.speakers
     );
+    if let Some(caution) = findings.caution() {
+        let _ = writeln!(text, "{caution}\n");
+    }
     let Measures { rmse, mae, median_ae, r2, pearson, ccc, slope } = findings.scores;
     for (name, value) in [
         ("RMSE", rmse),

@@ -111,6 +111,9 @@ pub fn card(report: &Report) -> String {
                 let _ = writeln!(text, "| {name} | {value:.2} | {low:.2} to {high:.2} |");
             }
         }
+        if let Some(caution) = findings.caution() {
+            let _ = writeln!(text, "\n{caution}");
+        }
         text += "\n| to be beaten | RMSE | MAE |\n|---|---|---|\n";
         let number = |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.2}"));
         for rival in &findings.baselines {

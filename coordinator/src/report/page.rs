@@ -72,8 +72,13 @@ fn headline(findings: &Findings) -> String {
             "<div class=\"tile\"><b>{value:.digits$}<small>{unit}</small></b><span>{what}<br>{low:.digits$} to {high:.digits$}</span></div>"
         );
     }
-    text + "</div>\n<p class=\"soft\">Below each number the range that 95 of 100 samples of speakers give \
-            (bootstrap, 2,000 resamples).</p>\n"
+    let caution = findings.caution().unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "</div>\n<p class=\"soft\">Below each number the range that 95 of 100 samples of speakers give \
+         (bootstrap, 2,000 resamples). {caution}</p>"
+    );
+    text
 }
 
 fn rivals(findings: &Findings) -> String {

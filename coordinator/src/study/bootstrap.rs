@@ -102,4 +102,29 @@ mod tests {
         let half = (found.high - found.low) / 2.0;
         assert!((half / (2.0 * 1.96 * 5.7735) - 1.0).abs() < 0.08, "{found:?}");
     }
+
+    #[test]
+    fn ranges_of_few_speakers_are_too_narrow() {
+        // Errors that are nearly normal (sums of twelve), in 200 samples of speakers.
+        let held = |speakers: usize| {
+            let names: Vec<_> = (0..speakers).map(|i| i.to_string()).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let holds = |sample: &u64| {
+                let mut rng = Rng::new(&[7, *sample]);
+                let mut error = || (0..12).map(|_| rng.below(1001) as f64).sum::<f64>() - 6000.0;
+                let squares: Vec<_> = (0..speakers).map(|_| error().powi(2)).collect();
+                let mean = |places: &[usize]| {
+                    vec![Some(
+                        places.iter().map(|&i| squares[i]).sum::<f64>() / places.len() as f64,
+                    )]
+                };
+                let range = bounded(&names, mean)[0].unwrap();
+                // Twelve times (1001² − 1) / 12.
+                (range.low..range.high).contains(&1_002_000.0)
+            };
+            (0..200).filter(holds).count()
+        };
+        let (few, some) = (held(10), held(60));
+        assert!(few < 175 && some > 180, "{few} and {some} of 200");
+    }
 }

@@ -75,6 +75,19 @@ pub struct Measures {
     pub slope: Option<Bounded>,
 }
 
+/// Of fewer speakers, ranges by resampling hold the number in less than nine of ten samples.
+const FEW_SPEAKERS: u64 = 20;
+
+impl Findings {
+    /// What to think of the ranges, where they are of few speakers; else nothing.
+    #[must_use]
+    pub fn caution(&self) -> Option<String> {
+        (self.speakers < FEW_SPEAKERS).then(|| {
+            format!("Of fewer than {FEW_SPEAKERS} speakers the ranges are too narrow, the more so the fewer.")
+        })
+    }
+}
+
 /// Another prediction of the same recordings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rival {
@@ -215,6 +228,7 @@ mod tests {
     fn who_knows_half_is_measured_so() {
         // The middle and half of the way to the age.
         let half = found(400, |age, _| 44.5 + (age - 44.5) / 2.0);
+        assert_eq!(half.caution(), None);
         assert!((half.scores.slope.unwrap().value - 0.5).abs() < 1e-12);
         assert!((half.scores.pearson.unwrap().value - 1.0).abs() < 1e-12);
         // Uniform over 50 years: the deviation is 14.43, half of which is left.
@@ -234,6 +248,7 @@ mod tests {
         assert_eq!(crossed.cells.iter().map(|cell| cell.n).sum::<u64>(), 400);
         assert_eq!(crossed.cells.len(), 10);
         assert_eq!((half.recordings, half.speakers, half.folds), (400, 200, vec![80; 5]));
+        assert!(found(38, |age, _| age).caution().unwrap().contains("fewer than 20 speakers"));
     }
 
     #[test]
