@@ -164,15 +164,23 @@ fn a_report_is_one_sound_page() {
     let mean = trained["evaluation"]["test"]["baseline"]["rmse"].as_f64().unwrap();
     assert!(card.contains(&format!("| mean age | {mean:.2} |")), "{card}");
     let beside = format!("| ridge | {rmse:.2} |");
-    for part in ["prohibited use", "Licence: not stated", "60 and over", "mean age", &beside] {
+    let few = "fewer than 20 speakers";
+    for part in ["prohibited use", "Licence: not stated", "60 and over", "mean age", &beside, few] {
         assert!(card.contains(part), "{part}\n{card}");
     }
+    assert!(std::fs::read_to_string(model.join("report.html")).unwrap().contains(few));
     let own = place.path("root").join(ridge["model"].as_str().unwrap()).join("card.md");
     assert!(!std::fs::read_to_string(own).unwrap().contains("| ridge |"));
     let args = ["evaluate", "--root", &root, "--json", "--cv", "2", "--architecture", "ridge"];
     let study = json(&args)["findings"]["study"].as_str().unwrap().to_owned();
     let (page, card) = (place.text("report.html"), place.text("card.md"));
     json(&["report", &study[..6], "--root", &root, "--out", &page, "--card", &card, "--json"]);
+    // In a study all are tested.
+    for told in [std::fs::read_to_string(&page), std::fs::read_to_string(&card)] {
+        assert!(!told.unwrap().contains(few));
+    }
+    let shown = stdout(&call(&["studies", "show", &study[..6], "--root", &root]));
+    assert!(shown.contains("of 31 speakers") && !shown.contains(few), "{shown}");
     let refused = call(&["report", "nobody", "--root", &root, "--out", &page]);
     assert!(stderr(&refused).contains("no model and no study 'nobody'"), "{}", stderr(&refused));
 

@@ -72,11 +72,11 @@ fn headline(findings: &Findings) -> String {
             "<div class=\"tile\"><b>{value:.digits$}<small>{unit}</small></b><span>{what}<br>{low:.digits$} to {high:.digits$}</span></div>"
         );
     }
-    let caution = findings.caution().unwrap_or_default();
+    let caution = findings.caution().map_or(String::new(), |caution| format!(" {caution}"));
     let _ = writeln!(
         text,
         "</div>\n<p class=\"soft\">Below each number the range that 95 of 100 samples of speakers give \
-         (bootstrap, 2,000 resamples). {caution}</p>"
+         (bootstrap, 2,000 resamples).{caution}</p>"
     );
     text
 }
