@@ -327,7 +327,8 @@ mod tests {
             let (peak, top) = (190 + top.round() as usize, 190.0 + top);
             let sincs = [Sinc::new(depth), Sinc::tabulated(depth)];
             for (position, height) in sincs.map(|sinc| sinc.maximum(&y, peak)) {
-                prop_assert!((position - top).abs() < 1e-3, "{position} for {top}");
+                // The flatter it is, the less its place is known: the angle is as good anywhere.
+                prop_assert!((position - top).abs() * radians < 3e-4, "{position} for {top}");
                 prop_assert!((height - 1.0).abs() < 1e-3, "{height}");
             }
             let between = interpolate(&y, top + 0.3, depth);
